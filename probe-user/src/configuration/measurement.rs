@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     ConfigurationError, DurationText, FRAME_OVERHEAD_OCTETS, InterfaceName, LogConfiguration,
     StreamConfiguration, StreamOptions, Target, ValueError,
@@ -15,7 +17,8 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(3);
 const DEFAULT_STOP_AFTER: Duration = Duration::from_secs(5);
 
 /// How frames leave and arrive.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Via {
     /// AF_XDP rings and an XDP program at the driver hook.
     #[default]
@@ -40,7 +43,8 @@ impl FromStr for Via {
 }
 
 /// The form of a timestamp on the wire (RFC 8762 section 4.2.1, RFC 8186).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum TimestampFormat {
     /// The 64-bit NTP format: UTC, a 2^-32 second resolution.
     #[default]

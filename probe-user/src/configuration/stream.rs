@@ -5,6 +5,8 @@ use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::number::parse_whole_number;
 use super::{
     ConfigurationError, DurationText, Interval, MAXIMUM_IP_LENGTH, Rate, STAMP_PORT, Target,
@@ -20,7 +22,8 @@ const DEFAULT_TTL: u64 = 255;
 const MAXIMUM_COUNT: u64 = 1 << 48;
 
 /// How a stream's departures are spaced.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Schedule {
     /// Equal intervals from a random start (RFC 3432).
     #[default]
