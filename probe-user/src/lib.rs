@@ -1,0 +1,2 @@
+//! Leadline.
+pub mod attach;
