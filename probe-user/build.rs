@@ -11,7 +11,6 @@ mod tools;
 
 use std::env;
 use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -34,9 +33,10 @@ fn main() -> ExitCode {
 }
 
 fn build() -> Result<(), String> {
-    let workspace = PathBuf::from(variable("CARGO_MANIFEST_DIR")?).join("..");
+    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let workspace = manifest.parent().unwrap_or(&manifest);
     let out = PathBuf::from(variable("OUT_DIR")?);
-    name_inputs(&workspace);
+    name_inputs(workspace);
 
     let nightly = match tools::nightly() {
         tools::Nightly::Ready(name) => name,
@@ -49,10 +49,11 @@ fn build() -> Result<(), String> {
             return Err(missing(&format!("the Rust toolchain {}", tools::NIGHTLY)));
         }
     };
-    let linker = tools::bpf_linker(&workspace)
+    let linker = tools::bpf_linker(workspace)
         .ok_or_else(|| missing(&format!("bpf-linker {}", tools::BPF_LINKER_VERSION)))?;
 
-    let target_folder = shared_target_folder(&out, &workspace);
+    // OUT_DIR is TARGET/PROFILE/build/PACKAGE/out. Should cargo change that, this is merely another folder.
+    let folder = tools::folder(out.ancestors().nth(4).unwrap_or(&out), workspace);
     let mut cargo = tools::ebpf_cargo(
         "build",
         &nightly,
@@ -60,9 +61,9 @@ fn build() -> Result<(), String> {
         &variable("CARGO_CFG_TARGET_ARCH")?,
     );
     cargo
-        .current_dir(&workspace)
+        .current_dir(workspace)
         .arg("--target-dir")
-        .arg(&target_folder);
+        .arg(&folder);
     let output = cargo
         .output()
         .map_err(|error| format!("cannot run {cargo:?}: {error}"))?;
@@ -74,10 +75,7 @@ fn build() -> Result<(), String> {
     }
 
     for (binary, variable) in OBJECTS {
-        let built = target_folder
-            .join(tools::TARGET)
-            .join("release")
-            .join(binary);
+        let built = tools::object(&folder, binary);
         let object = out.join(binary);
         fs::copy(&built, &object).map_err(|error| {
             format!(
@@ -89,16 +87,6 @@ fn build() -> Result<(), String> {
         println!("cargo::rustc-env={variable}={}", object.display());
     }
     Ok(())
-}
-
-/// One folder beside the profiles' own, so that debug, release and every set of features share one eBPF build. Its
-/// name holds a hash of the workspace's path, because two clones may share a target folder.
-fn shared_target_folder(out: &Path, workspace: &Path) -> PathBuf {
-    // OUT_DIR is TARGET/PROFILE/build/PACKAGE-HASH/out. Should cargo change that, this is merely another folder.
-    let target = out.ancestors().nth(4).unwrap_or(out);
-    let mut hasher = DefaultHasher::new();
-    workspace.hash(&mut hasher);
-    target.join(format!("ebpf-{:016x}", hasher.finish()))
 }
 
 fn missing(what: &str) -> String {

@@ -3,6 +3,7 @@
 //! bpf-linker opens the toolchain's own LLVM and understands one major version of it.
 
 use std::env;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::iter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,7 +18,7 @@ pub(crate) const BPF_LINKER_VERSION: &str = "0.10.3";
 const LLVM_MAJOR: &str = "22";
 
 /// The target of every eBPF build: BPF, little-endian.
-pub(crate) const TARGET: &str = "bpfel-unknown-none";
+const TARGET: &str = "bpfel-unknown-none";
 
 /// The nightly toolchain, as far as it is there.
 pub(crate) enum Nightly {
@@ -61,7 +62,21 @@ pub(crate) fn bpf_linker(workspace: &Path) -> Option<PathBuf> {
         })
 }
 
-/// A cargo command (`build`, `clippy`) for the eBPF target, with the flags that the objects need.
+/// Where one workspace's eBPF objects are built, inside a target folder: beside the profiles' own folders, so that
+/// debug, release and every set of features share one eBPF build. The name holds a hash of the workspace's path,
+/// because two clones may share a target folder.
+pub(crate) fn folder(target: &Path, workspace: &Path) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    workspace.hash(&mut hasher);
+    target.join(format!("ebpf-{:016x}", hasher.finish()))
+}
+
+/// The built object of one binary of probe-ebpf, in the [`folder`] where it was built.
+pub(crate) fn object(folder: &Path, binary: &str) -> PathBuf {
+    folder.join(TARGET).join("release").join(binary)
+}
+
+/// A cargo command (`build`, `clippy`) on all of probe-ebpf, with the flags that the objects need.
 ///
 /// `target_arch` is the architecture of the kernel that will run the programs, as rustc names it.
 pub(crate) fn ebpf_cargo(
@@ -98,7 +113,7 @@ pub(crate) fn ebpf_cargo(
 }
 
 /// `rustup run TOOLCHAIN PROGRAM`, which also puts the toolchain's libLLVM where bpf-linker looks for it.
-fn rustup_run(toolchain: &str, program: &str) -> Command {
+pub(crate) fn rustup_run(toolchain: &str, program: &str) -> Command {
     let mut command = Command::new("rustup");
     command
         .args(["run", toolchain, program])
