@@ -16,6 +16,9 @@ pub(crate) enum Error {
     #[error("{why}\n\n    {}\n", .commands.join("\n    "))]
     ByHand { why: String, commands: Vec<String> },
 
+    #[error("the packages {} are installed, but what they bring is still not to be found; is another program in its way?", .0.join(", "))]
+    StillMissing(Vec<&'static str>),
+
     #[error("cannot tell where this program lies, beside which the built one is: {0}")]
     OwnPlace(io::Error),
 

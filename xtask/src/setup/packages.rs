@@ -82,15 +82,11 @@ const fn need(
 
 /// Installs the packages that are missing: with apt-get as root on Debian and its like, otherwise by telling a person.
 pub(crate) fn install_missing() -> Result<(), Error> {
-    let missing: Vec<&Need> = NEEDS
-        .iter()
-        .filter(|need| !is_there(&need.evidence))
-        .collect();
-    if missing.is_empty() {
+    let system = System::here();
+    let packages = missing(system.family);
+    if packages.is_empty() {
         return Ok(());
     }
-    let system = System::here();
-    let packages = names(&missing, system.family);
     if system.family != Family::Debian || !workspace::is_root() {
         return Err(by_hand(&system, &packages));
     }
@@ -102,7 +98,19 @@ pub(crate) fn install_missing() -> Result<(), Error> {
     for mut command in installation(system.family, &packages) {
         run(command.env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
-    Ok(())
+    match missing(system.family) {
+        still if still.is_empty() => Ok(()),
+        still => Err(Error::StillMissing(still)),
+    }
+}
+
+/// The packages that are missing, by their names in that family.
+fn missing(family: Family) -> Vec<&'static str> {
+    let needs: Vec<&Need> = NEEDS
+        .iter()
+        .filter(|need| !is_there(&need.evidence))
+        .collect();
+    names(&needs, family)
 }
 
 /// The packages' names in that family, each once.
