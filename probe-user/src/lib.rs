@@ -5,6 +5,7 @@
 pub mod attach;
 pub mod clock;
 pub mod configuration;
+pub mod engine;
 pub mod lab;
 pub mod net;
 pub mod port;
