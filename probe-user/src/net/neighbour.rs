@@ -21,11 +21,7 @@ const PATIENCE: Duration = Duration::from_millis(3500);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The MAC address of `next_hop` on the interface, or `None` when it does not answer.
-pub(super) async fn resolve(
-    handle: &Handle,
-    index: u32,
-    next_hop: IpAddr,
-) -> Result<Option<[u8; 6]>, NetError> {
+pub(super) async fn resolve(handle: &Handle, index: u32, next_hop: IpAddr) -> Result<Option<[u8; 6]>, NetError> {
     let mut entry = lookup(handle, index, next_hop).await?;
     match entry.state {
         NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp => {
@@ -34,26 +30,10 @@ pub(super) async fn resolve(
         // An address that was good once: have the kernel verify it now, since frames that do not pass through the
         // kernel's stack would never make it do so.
         NeighbourState::Stale | NeighbourState::Delay => {
-            provoke(
-                handle,
-                index,
-                next_hop,
-                NeighbourState::Probe,
-                NeighbourFlags::empty(),
-            )
-            .await?;
+            provoke(handle, index, next_hop, NeighbourState::Probe, NeighbourFlags::empty()).await?;
         }
         NeighbourState::Probe | NeighbourState::Incomplete => {}
-        _ => {
-            provoke(
-                handle,
-                index,
-                next_hop,
-                NeighbourState::None,
-                NeighbourFlags::Use,
-            )
-            .await?
-        }
+        _ => provoke(handle, index, next_hop, NeighbourState::None, NeighbourFlags::Use).await?,
     }
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
@@ -76,43 +56,20 @@ struct Entry {
 }
 
 async fn lookup(handle: &Handle, index: u32, address: IpAddr) -> Result<Entry, NetError> {
-    let family = if address.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
-    let mut neighbours = Box::pin(
-        handle
-            .neighbours()
-            .get()
-            .set_address_family(family)
-            .execute(),
-    );
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let mut neighbours = Box::pin(handle.neighbours().get().set_address_family(family).execute());
     let wanted = NeighbourAttribute::Destination(NeighbourAddress::from(address));
-    let mut found = Entry {
-        state: NeighbourState::None,
-        mac: None,
-    };
+    let mut found = Entry { state: NeighbourState::None, mac: None };
     // Read the dump to its end: what is left unread would be mixed into the next answer.
-    while let Some(neighbour) = neighbours
-        .try_next()
-        .await
-        .map_err(|error| NetError::netlink("read the neighbour table", &error))?
+    while let Some(neighbour) =
+        neighbours.try_next().await.map_err(|error| NetError::netlink("read the neighbour table", &error))?
     {
         if neighbour.header.ifindex == index && neighbour.attributes.contains(&wanted) {
-            let mac = neighbour
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    NeighbourAttribute::LinkLayerAddress(octets) => {
-                        octets.as_slice().try_into().ok()
-                    }
-                    _ => None,
-                });
-            found = Entry {
-                state: neighbour.header.state,
-                mac,
-            };
+            let mac = neighbour.attributes.iter().find_map(|attribute| match attribute {
+                NeighbourAttribute::LinkLayerAddress(octets) => octets.as_slice().try_into().ok(),
+                _ => None,
+            });
+            found = Entry { state: neighbour.header.state, mac };
         }
     }
     Ok(found)
@@ -126,14 +83,6 @@ async fn provoke(
     state: NeighbourState,
     flags: NeighbourFlags,
 ) -> Result<(), NetError> {
-    let request = handle
-        .neighbours()
-        .add(index, address)
-        .state(state)
-        .flags(flags)
-        .replace();
-    request
-        .execute()
-        .await
-        .map_err(|error| NetError::netlink(format!("have {address} resolved"), &error))
+    let request = handle.neighbours().add(index, address).state(state).flags(flags).replace();
+    request.execute().await.map_err(|error| NetError::netlink(format!("have {address} resolved"), &error))
 }
