@@ -4,6 +4,7 @@
 //! find it truthful whatever it said.
 
 pub mod cases;
+pub mod fixed_verdict;
 pub mod frame;
 pub mod namespace;
 pub mod network;
@@ -14,7 +15,6 @@ pub mod require;
 pub mod script;
 pub mod truth;
 pub mod wire;
-pub mod xdp_pass;
 
 use std::path::PathBuf;
 

@@ -15,12 +15,12 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
 
+use crate::fixed_verdict::{FixedVerdict, Verdict};
 use crate::frame::{Datagram, Direction, TestPacket};
 use crate::namespace::enter_by_name;
 use crate::network::{Network, WIRE_REFLECTOR_END, WIRE_SENDER_END};
 use crate::packet_socket::PacketSocket;
 use crate::script::{Action, Script};
-use crate::xdp_pass::XdpPass;
 
 /// A running wire. Until [`Wire::arm`] it passes everything and records nothing.
 #[derive(Debug)]
@@ -143,7 +143,7 @@ impl Drop for Wire {
 struct Carrier {
     sender_end: PacketSocket,
     reflector_end: PacketSocket,
-    _programs: [XdpPass; 2],
+    _programs: [FixedVerdict; 2],
     commands: Receiver<(Script, Sender<()>)>,
     script: Option<Script>,
     /// Packets of the stream that came so far, forward and backward.
@@ -178,8 +178,8 @@ impl Carrier {
         let reflector_index = nix::net::if_::if_nametoindex(WIRE_REFLECTOR_END)?;
         Ok(Self {
             _programs: [
-                XdpPass::attach(sender_index)?,
-                XdpPass::attach(reflector_index)?,
+                FixedVerdict::attach(sender_index, Verdict::Pass)?,
+                FixedVerdict::attach(reflector_index, Verdict::Pass)?,
             ],
             sender_end: PacketSocket::open(sender_index)?,
             reflector_end: PacketSocket::open(reflector_index)?,

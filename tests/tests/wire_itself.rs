@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use leadline_tests::cases::{self, Case};
+use leadline_tests::fixed_verdict::{FixedVerdict, Verdict};
 use leadline_tests::frame::{Direction, STAMP_PORT};
 use leadline_tests::namespace::Namespace;
 use leadline_tests::network::{Family, Network, REFLECTOR_INTERFACE};
@@ -16,7 +17,6 @@ use leadline_tests::require;
 use leadline_tests::script::{Action, Script, Select};
 use leadline_tests::truth::Truth;
 use leadline_tests::wire::{Record, Wire};
-use leadline_tests::xdp_pass::XdpPass;
 
 macro_rules! with_plain_sockets {
     ($($case:ident)*) => { $(
@@ -157,7 +157,7 @@ fn nothing_is_lost_at_speed() {
         return;
     }
     let (network, wire, target) = set_up(Family::V4);
-    let _program = attach_pass(&network.reflector);
+    let _program = attach(&network.reflector, Verdict::Pass);
     let _reflector = PlainReflector::start(&network.reflector, target, Numbering::Stateful);
     wire.arm(Script::default());
     let sender = PlainSender {
@@ -170,6 +170,43 @@ fn nothing_is_lost_at_speed() {
     assert_eq!(
         Truth::of(&wire.finish(), 5000, Duration::from_millis(500)),
         Truth::undisturbed(5000)
+    );
+}
+
+/// Frames that an XDP program sends back where they came from do reach the wire, which a veth without a program on its
+/// other side would lose. The mirror changes nothing, so packets with 862 for both ports look like requests and replies.
+#[test]
+fn frames_sent_back_by_xdp_arrive() {
+    if !require::network_namespaces() {
+        return;
+    }
+    let (network, wire, target) = set_up(Family::V4);
+    network
+        .sender
+        .run(&format!("ping -c 1 -W 2 {}", target.ip()));
+    let _mirror = attach(&network.reflector, Verdict::Transmit);
+    wire.arm(Script::default());
+    network.sender.enter(|| {
+        let socket =
+            std::net::UdpSocket::bind((Family::V4.sender(), STAMP_PORT)).expect("the port is free");
+        for _ in 0..100 {
+            socket
+                .send_to(&[0; 44], target)
+                .expect("the neighbour is known");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    });
+    let record = wire.finish();
+    let came = |way| {
+        record
+            .passages
+            .iter()
+            .filter(|passage| passage.direction == way)
+            .count()
+    };
+    assert_eq!(
+        (came(Direction::Forward), came(Direction::Backward)),
+        (100, 100)
     );
 }
 
@@ -287,10 +324,10 @@ fn sender_of(case: &Case, target: SocketAddr) -> PlainSender {
     }
 }
 
-fn attach_pass(namespace: &Namespace) -> XdpPass {
+fn attach(namespace: &Namespace, verdict: Verdict) -> FixedVerdict {
     namespace.enter(|| {
         let index =
             nix::net::if_::if_nametoindex(REFLECTOR_INTERFACE).expect("the interface exists");
-        XdpPass::attach(index).expect("a program can be attached")
+        FixedVerdict::attach(index, verdict).expect("a program can be attached")
     })
 }

@@ -1,26 +1,38 @@
-//! The smallest XDP program there is: let every frame pass.
+//! The smallest XDP programs there are: one verdict for every frame.
 //!
 //! On veth, frames that a program sends back with `XDP_TX` arrive only where the peer has an XDP program too. The ends of
-//! the scripted wire therefore need one, and it must not be the product's: here it is, as two raw instructions. One of the
-//! two rooms with unsafe code in this crate: the bpf(2) system call has no safe wrapper.
+//! the scripted wire therefore need one, and it must not be the product's: here it is, as two raw instructions. Other
+//! verdicts stand for somebody else's program. One of the two rooms with unsafe code in this crate: the bpf(2) system call
+//! has no safe wrapper.
 #![allow(unsafe_code)]
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
-/// Lets every frame of one interface pass, in native mode, for as long as this value lives.
+/// What becomes of every frame: values of `enum xdp_action`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It vanishes.
+    Drop = 1,
+    /// The kernel's stack gets it.
+    Pass = 2,
+    /// It leaves where it came from, as it is.
+    Transmit = 3,
+}
+
+/// A program that gives one verdict to every frame of one interface, in native mode, for as long as this value lives.
 #[derive(Debug)]
-pub struct XdpPass {
+pub struct FixedVerdict {
     _link: OwnedFd,
 }
 
-impl XdpPass {
+impl FixedVerdict {
     /// Loads the program and attaches it by link to the interface with this index in the calling thread's namespace.
     ///
     /// # Errors
     /// What bpf(2) said: `EBUSY` when another program is attached, `EPERM` without privileges.
-    pub fn attach(interface_index: u32) -> io::Result<Self> {
-        let program = load()?;
+    pub fn attach(interface_index: u32, verdict: Verdict) -> io::Result<Self> {
+        let program = load(verdict)?;
         let attributes = LinkCreate {
             program: program.as_raw_fd(),
             interface_index,
@@ -34,8 +46,8 @@ impl XdpPass {
     }
 }
 
-fn load() -> io::Result<OwnedFd> {
-    let instructions = [Instruction::move_to_r0(XDP_PASS), Instruction::EXIT];
+fn load(verdict: Verdict) -> io::Result<OwnedFd> {
+    let instructions = [Instruction::move_to_r0(verdict as i32), Instruction::EXIT];
     let license = c"Dual MIT/GPL";
     let attributes = ProgramLoad {
         program_type: PROGRAM_TYPE_XDP,
@@ -52,7 +64,6 @@ const COMMAND_LINK_CREATE: libc::c_long = 28;
 const PROGRAM_TYPE_XDP: u32 = 6;
 const ATTACH_TYPE_XDP: u32 = 37;
 const XDP_FLAGS_NATIVE_MODE: u32 = 1 << 2;
-const XDP_PASS: i32 = 2;
 
 /// `struct bpf_insn`.
 #[repr(C)]
