@@ -9,6 +9,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 
+use crate::namespace::Namespace;
+
 /// What becomes of every frame: values of `enum xdp_action`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -27,6 +29,17 @@ pub struct FixedVerdict {
 }
 
 impl FixedVerdict {
+    /// Loads the program and attaches it by link to an interface in the namespace.
+    ///
+    /// # Panics
+    /// When there is no such interface, or when the kernel refuses.
+    pub fn attach_in(namespace: &Namespace, interface: &str, verdict: Verdict) -> Self {
+        let attach = || Self::attach(nix::net::if_::if_nametoindex(interface)?, verdict);
+        namespace
+            .enter(attach)
+            .unwrap_or_else(|error| panic!("no program to be attached to {interface}: {error}"))
+    }
+
     /// Loads the program and attaches it by link to the interface with this index in the calling thread's namespace.
     ///
     /// # Errors

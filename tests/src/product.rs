@@ -9,7 +9,9 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
+use crate::fixed_verdict::{FixedVerdict, Verdict};
 use crate::namespace::Namespace;
+use crate::network::{Network, SENDER_INTERFACE};
 use crate::plain::PlainSender;
 
 /// A running `leadline`, killed on drop.
@@ -57,19 +59,19 @@ impl Leadline {
         }
     }
 
-    /// Starts `leadline reflect` and returns when it answers a probe that a plain sender sends from the other namespace.
+    /// Starts `leadline reflect` in the reflector's namespace and returns when it answers a probe that a plain sender sends.
     ///
     /// # Panics
     /// When it ends, or has not answered after 15 seconds.
-    pub fn start_reflector(
-        namespace: &Namespace,
-        arguments: &str,
-        prober: &Namespace,
-        target: SocketAddr,
-    ) -> Self {
-        let mut reflector = Self::start(namespace, &format!("reflect {arguments}"));
+    pub fn start_reflector(network: &Network, arguments: &str, target: SocketAddr) -> Self {
+        let mut reflector = Self::start(&network.reflector, &format!("reflect {arguments}"));
         let deadline = Instant::now() + Duration::from_secs(15);
-        while PlainSender::probe(target).run(prober).is_empty() {
+        // Without a wire between, replies from an XDP program need one here too; gone before anybody measures.
+        let needed =
+            network.wire.is_none() && xdp_program(&network.sender, SENDER_INTERFACE).is_none();
+        let _program = needed
+            .then(|| FixedVerdict::attach_in(&network.sender, SENDER_INTERFACE, Verdict::Pass));
+        while PlainSender::probe(target).run(&network.sender).is_empty() {
             if reflector.has_ended() || Instant::now() > deadline {
                 reflector.signal(Signal::SIGKILL);
                 panic!(

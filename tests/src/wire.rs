@@ -4,7 +4,9 @@
 //! doubt. What is not a test packet (ARP, neighbour discovery, ICMP, TCP) passes untouched. Everything that happened to
 //! every test packet is in the [`Record`]; the wire fails the test rather than lose a frame on its own account.
 
+use std::collections::BTreeMap;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -148,7 +150,10 @@ struct Carrier {
     script: Option<Script>,
     /// Packets of the stream that came so far, forward and backward.
     ordinals: [u32; 2],
-    waiting: Vec<Waiting>,
+    /// Frames that leave at a time; what leaves at the same time leaves in order of coming.
+    delayed: BTreeMap<(Instant, usize), Waiting>,
+    /// Frames that leave when so many later packets of the stream have passed.
+    held_back: Vec<(u32, Waiting)>,
     exits: usize,
     record: Record,
 }
@@ -158,13 +163,6 @@ struct Waiting {
     direction: Direction,
     passage: usize,
     frame: Vec<u8>,
-    until: Until,
-}
-
-enum Until {
-    Time(Instant),
-    /// So many later packets of the stream have passed.
-    Passed(u32),
 }
 
 /// How long the wire sleeps at most before it looks for a new script or for its end.
@@ -186,7 +184,8 @@ impl Carrier {
             commands,
             script: None,
             ordinals: [0; 2],
-            waiting: Vec::new(),
+            delayed: BTreeMap::new(),
+            held_back: Vec::new(),
             exits: 0,
             record: Record::default(),
         })
@@ -199,7 +198,8 @@ impl Carrier {
                 self.script = Some(script);
                 self.ordinals = [0; 2];
                 self.record.passages.clear();
-                self.waiting.clear();
+                self.delayed.clear();
+                self.held_back.clear();
                 let _ = armed.send(());
             }
             self.release_due();
@@ -226,23 +226,13 @@ impl Carrier {
     }
 
     fn sleep(&self) {
-        let now = Instant::now();
-        let due = |waiting: &Waiting| match waiting.until {
-            Until::Time(time) => Some(time.saturating_duration_since(now)),
-            Until::Passed(_) => None,
-        };
-        let nap = self
-            .waiting
-            .iter()
-            .filter_map(due)
-            .min()
-            .unwrap_or(NAP)
-            .min(NAP);
-        use std::os::fd::AsFd;
-        let mut ends = [
-            PollFd::new(self.sender_end.as_fd(), PollFlags::POLLIN),
-            PollFd::new(self.reflector_end.as_fd(), PollFlags::POLLIN),
-        ];
+        let next = self
+            .delayed
+            .first_key_value()
+            .map(|((due, _), _)| due.saturating_duration_since(Instant::now()));
+        let nap = next.unwrap_or(NAP).min(NAP);
+        let mut ends = [&self.sender_end, &self.reflector_end]
+            .map(|end| PollFd::new(end.as_fd(), PollFlags::POLLIN));
         // An interrupted sleep is a short sleep.
         let _ = ppoll(&mut ends, Some(TimeSpec::from_duration(nap)), None);
     }
@@ -291,9 +281,23 @@ impl Carrier {
                 (0..=copies).for_each(|_| self.leave(passage, &frame));
             }
             Some(Action::Delay(time)) => {
-                self.wait(passage, frame, Until::Time(Instant::now() + time));
+                self.delayed.insert(
+                    (Instant::now() + time, passage),
+                    Waiting {
+                        direction,
+                        passage,
+                        frame,
+                    },
+                );
             }
-            Some(Action::HoldBack(packets)) => self.wait(passage, frame, Until::Passed(packets)),
+            Some(Action::HoldBack(packets)) => self.held_back.push((
+                packets,
+                Waiting {
+                    direction,
+                    passage,
+                    frame,
+                },
+            )),
             Some(Action::Corrupt(octet)) => {
                 frame[datagram.payload.start + octet] ^= 0x5a;
                 self.leave(passage, &frame);
@@ -312,44 +316,30 @@ impl Carrier {
         }
     }
 
-    fn wait(&mut self, passage: usize, frame: Vec<u8>, until: Until) {
-        let direction = self.record.passages[passage].direction;
-        self.waiting.push(Waiting {
-            direction,
-            passage,
-            frame,
-            until,
-        });
-    }
-
     fn release_due(&mut self) {
         let now = Instant::now();
         while let Some(next) = self
-            .waiting
-            .iter()
-            .position(|waiting| matches!(waiting.until, Until::Time(time) if time <= now))
+            .delayed
+            .first_entry()
+            .filter(|next| next.key().0 <= now)
         {
-            let waiting = self.waiting.remove(next);
+            let waiting = next.remove();
             self.leave(waiting.passage, &waiting.frame);
         }
     }
 
+    /// One more packet of the stream has passed this way: counts it for those that wait for that.
     fn release_overtaken(&mut self, direction: Direction) {
-        for waiting in &mut self.waiting {
-            if let Until::Passed(left) = &mut waiting.until
-                && waiting.direction == direction
-            {
-                *left -= 1;
+        let (mut due, mut waiting) = (Vec::new(), Vec::new());
+        for (left, frame) in std::mem::take(&mut self.held_back) {
+            match left - u32::from(frame.direction == direction) {
+                0 => due.push(frame),
+                left => waiting.push((left, frame)),
             }
         }
-        while let Some(next) = self
-            .waiting
-            .iter()
-            .position(|waiting| matches!(waiting.until, Until::Passed(0)))
-        {
-            let waiting = self.waiting.remove(next);
-            self.leave(waiting.passage, &waiting.frame);
-        }
+        self.held_back = waiting;
+        due.iter()
+            .for_each(|frame| self.leave(frame.passage, &frame.frame));
     }
 
     fn leave(&mut self, passage: usize, frame: &[u8]) {

@@ -30,8 +30,7 @@ fn others_go_on(family: Family) {
     let network = Network::direct();
     let target = SocketAddr::new(family.reflector(), STAMP_PORT);
     let arguments = format!("--interface {REFLECTOR_INTERFACE}");
-    let _reflector =
-        Leadline::start_reflector(&network.reflector, &arguments, &network.sender, target);
+    let _reflector = Leadline::start_reflector(&network, &arguments, target);
     let measure = format!(
         "measure {} --interface {SENDER_INTERFACE} --rate 2kpps --duration 4s --wait 1s --schedule poisson --format json",
         target.ip()
@@ -47,14 +46,14 @@ fn others_go_on(family: Family) {
                 &network.sender,
                 &network.reflector,
                 SocketAddr::new(family.reflector(), 5001),
-            )
+            );
         });
         scope.spawn(|| {
             transfer(
                 &network.reflector,
                 &network.sender,
                 SocketAddr::new(family.sender(), 5002),
-            )
+            );
         });
     });
     assert!(

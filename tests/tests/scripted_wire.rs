@@ -279,8 +279,7 @@ fn foreign_sender_is_answered() {
         let wire = Wire::start(&network);
         let target = SocketAddr::new(family.reflector(), STAMP_PORT);
         let arguments = format!("--interface {REFLECTOR_INTERFACE}");
-        let _reflector =
-            Leadline::start_reflector(&network.reflector, &arguments, &network.sender, target);
+        let _reflector = Leadline::start_reflector(&network, &arguments, target);
         wire.arm(Script::default().forward(Select::Sequence(10), Action::Drop));
         let interval = Duration::from_millis(2);
         let sender = PlainSender {
@@ -427,12 +426,7 @@ fn run(case: &Case, way: Way) -> (Record, Outcome) {
     };
     let arguments = format!("--interface {REFLECTOR_INTERFACE} --port {STAMP_PORT} {stateless}");
     let far_end = match way.far_end {
-        FarEnd::Leadline => Ok(Leadline::start_reflector(
-            &network.reflector,
-            &arguments,
-            &network.sender,
-            target,
-        )),
+        FarEnd::Leadline => Ok(Leadline::start_reflector(&network, &arguments, target)),
         FarEnd::PlainSocket => Err(PlainReflector::start(
             &network.reflector,
             target,

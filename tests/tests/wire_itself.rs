@@ -157,7 +157,7 @@ fn nothing_is_lost_at_speed() {
         return;
     }
     let (network, wire, target) = set_up(Family::V4);
-    let _program = attach(&network.reflector, Verdict::Pass);
+    let _program = FixedVerdict::attach_in(&network.reflector, REFLECTOR_INTERFACE, Verdict::Pass);
     let _reflector = PlainReflector::start(&network.reflector, target, Numbering::Stateful);
     wire.arm(Script::default());
     let sender = PlainSender {
@@ -184,7 +184,8 @@ fn frames_sent_back_by_xdp_arrive() {
     network
         .sender
         .run(&format!("ping -c 1 -W 2 {}", target.ip()));
-    let _mirror = attach(&network.reflector, Verdict::Transmit);
+    let _mirror =
+        FixedVerdict::attach_in(&network.reflector, REFLECTOR_INTERFACE, Verdict::Transmit);
     wire.arm(Script::default());
     network.sender.enter(|| {
         let socket =
@@ -322,12 +323,4 @@ fn sender_of(case: &Case, target: SocketAddr) -> PlainSender {
         interval,
         wait: case.wait,
     }
-}
-
-fn attach(namespace: &Namespace, verdict: Verdict) -> FixedVerdict {
-    namespace.enter(|| {
-        let index =
-            nix::net::if_::if_nametoindex(REFLECTOR_INTERFACE).expect("the interface exists");
-        FixedVerdict::attach(index, verdict).expect("a program can be attached")
-    })
 }
