@@ -1,0 +1,9 @@
+//! Leadline measures IP performance with its data path in eBPF and AF_XDP; this library is all of the product but its
+//! `main`.
+//! Leadline.
+
+pub mod attach;
+pub mod configuration;
+pub mod lab;
+pub mod net;
+pub mod report;
