@@ -3,7 +3,9 @@
 //! Leadline.
 
 pub mod attach;
+pub mod clock;
 pub mod configuration;
 pub mod lab;
 pub mod net;
+pub mod port;
 pub mod report;
