@@ -35,9 +35,7 @@ impl FixedVerdict {
     /// When there is no such interface, or when the kernel refuses.
     pub fn attach_in(namespace: &Namespace, interface: &str, verdict: Verdict) -> Self {
         let attach = || Self::attach(nix::net::if_::if_nametoindex(interface)?, verdict);
-        namespace
-            .enter(attach)
-            .unwrap_or_else(|error| panic!("no program to be attached to {interface}: {error}"))
+        namespace.enter(attach).unwrap_or_else(|error| panic!("no program to be attached to {interface}: {error}"))
     }
 
     /// Loads the program and attaches it by link to the interface with this index in the calling thread's namespace.
@@ -53,9 +51,7 @@ impl FixedVerdict {
             flags: XDP_FLAGS_NATIVE_MODE,
         };
         // The link holds the program; our own descriptor of it may close.
-        Ok(Self {
-            _link: bpf(COMMAND_LINK_CREATE, &attributes)?,
-        })
+        Ok(Self { _link: bpf(COMMAND_LINK_CREATE, &attributes)? })
     }
 }
 
@@ -88,20 +84,10 @@ struct Instruction {
 }
 
 impl Instruction {
-    const EXIT: Self = Self {
-        code: 0x95,
-        registers: 0,
-        offset: 0,
-        immediate: 0,
-    };
+    const EXIT: Self = Self { code: 0x95, registers: 0, offset: 0, immediate: 0 };
 
     const fn move_to_r0(value: i32) -> Self {
-        Self {
-            code: 0xb7,
-            registers: 0,
-            offset: 0,
-            immediate: value,
-        }
+        Self { code: 0xb7, registers: 0, offset: 0, immediate: value }
     }
 }
 
@@ -140,14 +126,7 @@ impl Attributes for LinkCreate {}
 fn bpf<T: Attributes>(command: libc::c_long, attributes: &T) -> io::Result<OwnedFd> {
     // SAFETY: the attributes are initialised integers of the size that is passed, and outlive the call, as does what their
     // addresses point at; both commands only read them.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            std::ptr::from_ref(attributes),
-            size_of::<T>(),
-        )
-    };
+    let result = unsafe { libc::syscall(libc::SYS_bpf, command, std::ptr::from_ref(attributes), size_of::<T>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }

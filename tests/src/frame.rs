@@ -31,10 +31,7 @@ impl Datagram {
     pub fn find(frame: &[u8]) -> Option<Self> {
         let network = 14;
         let (version, transport) = match (be16(frame, 12)?, *frame.get(network)? >> 4) {
-            (0x0800, 4)
-                if frame.get(network + 9) == Some(&17)
-                    && be16(frame, network + 6)? & 0x3fff == 0 =>
-            {
+            (0x0800, 4) if frame.get(network + 9) == Some(&17) && be16(frame, network + 6)? & 0x3fff == 0 => {
                 (4, network + usize::from(frame[network] & 0x0f) * 4)
             }
             (0x86dd, 6) if frame.get(network + 6) == Some(&17) => (6, network + 40),
@@ -42,12 +39,7 @@ impl Datagram {
         };
         let end = transport + usize::from(be16(frame, transport + 4)?);
         let payload = transport + 8..end;
-        (payload.start <= end && end <= frame.len()).then_some(Self {
-            network,
-            version,
-            transport,
-            payload,
-        })
+        (payload.start <= end && end <= frame.len()).then_some(Self { network, version, transport, payload })
     }
 
     /// The UDP source port.
@@ -82,23 +74,14 @@ impl Datagram {
     /// Whether the UDP checksum and, in IPv4, the header's are right. A UDP checksum of zero says "none" in IPv4 (RFC 768)
     /// and is wrong in IPv6 (RFC 8200, section 8.1).
     pub fn is_sound(&self, frame: &[u8]) -> bool {
-        let header_sound =
-            self.version == 6 || ones_sum(&frame[self.network..self.transport]) == 0xffff;
+        let header_sound = self.version == 6 || ones_sum(&frame[self.network..self.transport]) == 0xffff;
         let unchecked = be16(frame, self.transport + 6) == Some(0);
-        header_sound
-            && if unchecked {
-                self.version == 4
-            } else {
-                self.udp_sum(frame) == 0xffff
-            }
+        header_sound && if unchecked { self.version == 4 } else { self.udp_sum(frame) == 0xffff }
     }
 
     fn udp_sum(&self, frame: &[u8]) -> u16 {
-        let addresses = if self.version == 4 {
-            self.network + 12..self.network + 20
-        } else {
-            self.network + 8..self.network + 40
-        };
+        let addresses =
+            if self.version == 4 { self.network + 12..self.network + 20 } else { self.network + 8..self.network + 40 };
         let mut checked = frame[addresses].to_vec();
         checked.extend([0, 17]);
         checked.extend(&frame[self.transport + 4..self.transport + 6]);
@@ -178,9 +161,6 @@ mod tests {
     /// The worked example of RFC 1071, section 3.
     #[test]
     fn sum_of_rfc_1071() {
-        assert_eq!(
-            ones_sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]),
-            0xddf2
-        );
+        assert_eq!(ones_sum(&[0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7]), 0xddf2);
     }
 }

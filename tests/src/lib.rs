@@ -27,13 +27,8 @@ pub fn binary() -> PathBuf {
         return path.into();
     }
     let here = std::env::current_exe().expect("a test knows where it is");
-    let profile = here
-        .ancestors()
-        .nth(2)
-        .expect("tests run from target/PROFILE/deps");
-    let target = profile
-        .parent()
-        .expect("a profile is a folder of the target folder");
+    let profile = here.ancestors().nth(2).expect("tests run from target/PROFILE/deps");
+    let target = profile.parent().expect("a profile is a folder of the target folder");
     let built = |folder: &std::path::Path| {
         let path = folder.join("leadline");
         let time = path.metadata().and_then(|file| file.modified()).ok()?;
@@ -45,9 +40,6 @@ pub fn binary() -> PathBuf {
         .max()
         .map(|(_, path)| path)
         .unwrap_or_else(|| {
-            panic!(
-                "no leadline under {}: run `cargo build -p probe-user`, or set LEADLINE_BIN",
-                target.display()
-            )
+            panic!("no leadline under {}: run `cargo build -p probe-user`, or set LEADLINE_BIN", target.display())
         })
 }

@@ -52,8 +52,7 @@ impl Namespace {
             self.enter_for_good();
             action()
         };
-        std::thread::scope(|scope| scope.spawn(inside).join())
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+        std::thread::scope(|scope| scope.spawn(inside).join()).unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 
     /// Moves the calling thread into the namespace, for threads that live as long as they have work there.
@@ -77,11 +76,7 @@ impl Namespace {
     /// # Panics
     /// When it cannot start.
     pub fn spawn(&self, command: &mut Command) -> Child {
-        self.enter(|| {
-            command
-                .spawn()
-                .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"))
-        })
+        self.enter(|| command.spawn().unwrap_or_else(|error| panic!("cannot start {command:?}: {error}")))
     }
 
     /// Process ids of everything that runs inside.
@@ -102,10 +97,8 @@ impl Drop for Namespace {
 /// When there is none.
 pub fn enter_by_name(name: &str) {
     let path = Path::new(FOLDER).join(name);
-    let file = File::open(&path)
-        .unwrap_or_else(|error| panic!("no namespace at {}: {error}", path.display()));
-    setns(file, CloneFlags::CLONE_NEWNET)
-        .unwrap_or_else(|error| panic!("cannot enter {name}: {error}"));
+    let file = File::open(&path).unwrap_or_else(|error| panic!("no namespace at {}: {error}", path.display()));
+    setns(file, CloneFlags::CLONE_NEWNET).unwrap_or_else(|error| panic!("cannot enter {name}: {error}"));
 }
 
 /// Runs one command, words parted by blanks; returns its standard output.
@@ -115,17 +108,10 @@ pub fn enter_by_name(name: &str) {
 pub fn run(command: &str) -> String {
     let mut words = command.split_whitespace();
     let program = words.next().expect("a command has a name");
-    let output = Command::new(program)
-        .args(words)
-        .output()
-        .unwrap_or_else(|error| panic!("cannot start `{command}`: {error}"));
+    let output =
+        Command::new(program).args(words).output().unwrap_or_else(|error| panic!("cannot start `{command}`: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "`{command}` ended with {}: {}",
-        output.status,
-        text(&output.stderr)
-    );
+    assert!(output.status.success(), "`{command}` ended with {}: {}", output.status, text(&output.stderr));
     text(&output.stdout)
 }
 
@@ -134,14 +120,9 @@ pub fn sweep() {
     let Ok(entries) = std::fs::read_dir(FOLDER) else {
         return;
     };
-    for name in entries
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
-    {
-        let maker = name
-            .strip_prefix(PREFIX)
-            .and_then(|rest| rest.split('-').next())
-            .and_then(|pid| pid.parse::<u32>().ok());
+    for name in entries.flatten().filter_map(|entry| entry.file_name().into_string().ok()) {
+        let maker =
+            name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next()).and_then(|pid| pid.parse::<u32>().ok());
         if maker.is_some_and(|pid| !Path::new("/proc").join(pid.to_string()).exists()) {
             remove(&name);
         }
@@ -162,8 +143,5 @@ fn processes(name: &str) -> Vec<u32> {
     let Ok(output) = Command::new("ip").args(["netns", "pids", name]).output() else {
         return Vec::new();
     };
-    String::from_utf8_lossy(&output.stdout)
-        .lines()
-        .filter_map(|line| line.trim().parse().ok())
-        .collect()
+    String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| line.trim().parse().ok()).collect()
 }

@@ -78,16 +78,8 @@ impl Network {
         let sender = Namespace::create("sender");
         let reflector = Namespace::create("reflector");
         join((&sender, SENDER_INTERFACE), (&wire, WIRE_SENDER_END));
-        join(
-            (&reflector, REFLECTOR_INTERFACE),
-            (&wire, WIRE_REFLECTOR_END),
-        );
-        let network = Self {
-            sender,
-            reflector,
-            wire: Some(wire),
-            _turn: turn,
-        };
+        join((&reflector, REFLECTOR_INTERFACE), (&wire, WIRE_REFLECTOR_END));
+        let network = Self { sender, reflector, wire: Some(wire), _turn: turn };
         network.address();
         network
     }
@@ -100,25 +92,14 @@ impl Network {
         let turn = wait_for_turn();
         let sender = Namespace::create("sender");
         let reflector = Namespace::create("reflector");
-        join(
-            (&sender, SENDER_INTERFACE),
-            (&reflector, REFLECTOR_INTERFACE),
-        );
-        let network = Self {
-            sender,
-            reflector,
-            wire: None,
-            _turn: turn,
-        };
+        join((&sender, SENDER_INTERFACE), (&reflector, REFLECTOR_INTERFACE));
+        let network = Self { sender, reflector, wire: None, _turn: turn };
         network.address();
         network
     }
 
     fn address(&self) {
-        let ends = [
-            (&self.sender, SENDER_INTERFACE, 1),
-            (&self.reflector, REFLECTOR_INTERFACE, 2),
-        ];
+        let ends = [(&self.sender, SENDER_INTERFACE, 1), (&self.reflector, REFLECTOR_INTERFACE, 2)];
         for (namespace, interface, host) in ends {
             let (v4, v6) = (Family::V4.address(host), Family::V6.address(host));
             namespace.run(&format!("ip address add {v4}/24 dev {interface}"));
@@ -137,20 +118,13 @@ fn join(one: (&Namespace, &str), other: (&Namespace, &str)) {
         other.0.name()
     ));
     for (namespace, interface) in [one, other] {
-        namespace.run(&format!(
-            "ethtool -K {interface} tx off gro off gso off tso off"
-        ));
-        namespace.run(&format!(
-            "tc qdisc add dev {interface} root pfifo limit 1000"
-        ));
+        namespace.run(&format!("ethtool -K {interface} tx off gro off gso off tso off"));
+        namespace.run(&format!("tc qdisc add dev {interface} root pfifo limit 1000"));
         namespace.run(&format!("ip link set {interface} up"));
     }
     let deadline = Instant::now() + Duration::from_secs(5);
     for (namespace, interface) in [one, other] {
-        while !namespace
-            .run(&format!("ip link show {interface}"))
-            .contains("LOWER_UP")
-        {
+        while !namespace.run(&format!("ip link show {interface}")).contains("LOWER_UP") {
             assert!(Instant::now() < deadline, "{interface} does not come up");
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -159,11 +133,7 @@ fn join(one: (&Namespace, &str), other: (&Namespace, &str)) {
 
 fn wait_for_turn() -> Flock<File> {
     let path = std::env::temp_dir().join("leadline-tests.lock");
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
+    let file = OpenOptions::new().create(true).truncate(false).write(true).open(&path);
     let file = file.unwrap_or_else(|error| panic!("cannot open {}: {error}", path.display()));
     Flock::lock(file, FlockArg::LockExclusive)
         .unwrap_or_else(|(_, error)| panic!("cannot lock {}: {error}", path.display()))

@@ -8,9 +8,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::sys::socket::{
-    AddressFamily, MsgFlags, SockFlag, SockType, recv, send, setsockopt, socket, sockopt,
-};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, setsockopt, socket, sockopt};
 
 /// A non-blocking `AF_PACKET` socket that is bound to one interface and sees every frame that arrives there.
 #[derive(Debug)]
@@ -61,10 +59,7 @@ impl PacketSocket {
     /// # Errors
     /// What the kernel said.
     pub fn dropped(&self) -> io::Result<u32> {
-        let mut statistics = libc::tpacket_stats {
-            tp_packets: 0,
-            tp_drops: 0,
-        };
+        let mut statistics = libc::tpacket_stats { tp_packets: 0, tp_drops: 0 };
         let mut length = size_of::<libc::tpacket_stats>() as libc::socklen_t;
         // SAFETY: the kernel writes at most `length` octets into a structure of that size.
         let result = unsafe {
@@ -76,11 +71,7 @@ impl PacketSocket {
                 &raw mut length,
             )
         };
-        if result < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(statistics.tp_drops)
-        }
+        if result < 0 { Err(io::Error::last_os_error()) } else { Ok(statistics.tp_drops) }
     }
 }
 
@@ -105,11 +96,7 @@ fn set_packet_option(descriptor: &OwnedFd, option: libc::c_int) -> io::Result<()
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }
 
 fn bind(descriptor: &OwnedFd, interface_index: u32) -> io::Result<()> {
@@ -130,9 +117,5 @@ fn bind(descriptor: &OwnedFd, interface_index: u32) -> io::Result<()> {
             size_of::<libc::sockaddr_ll>() as libc::socklen_t,
         )
     };
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
 }

@@ -12,9 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use nix::sys::socket::{
-    ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt,
-};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, SockaddrStorage, recvmsg, sendmsg, setsockopt, sockopt};
 
 use crate::namespace::{Namespace, enter_by_name};
 
@@ -48,13 +46,9 @@ impl PlainReflector {
         let name = namespace.name().to_owned();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
-        let socket = namespace.enter(|| {
-            UdpSocket::bind(address)
-                .unwrap_or_else(|error| panic!("cannot bind {address}: {error}"))
-        });
-        socket
-            .set_read_timeout(Some(Duration::from_millis(20)))
-            .expect("a timeout above zero");
+        let socket = namespace
+            .enter(|| UdpSocket::bind(address).unwrap_or_else(|error| panic!("cannot bind {address}: {error}")));
+        socket.set_read_timeout(Some(Duration::from_millis(20))).expect("a timeout above zero");
         if address.is_ipv4() {
             setsockopt(&socket, sockopt::Ipv4RecvTtl, &true).expect("IP_RECVTTL");
         }
@@ -65,14 +59,8 @@ impl PlainReflector {
                 answer_one(&socket, numbering, &mut sessions);
             }
         };
-        let thread = std::thread::Builder::new()
-            .name("plain reflector".into())
-            .spawn(reflect)
-            .expect("a thread");
-        Self {
-            stop,
-            thread: Some(thread),
-        }
+        let thread = std::thread::Builder::new().name("plain reflector".into()).spawn(reflect).expect("a thread");
+        Self { stop, thread: Some(thread) }
     }
 }
 
@@ -92,12 +80,7 @@ fn answer_one(socket: &UdpSocket, numbering: Numbering, sessions: &mut Sessions)
     let mut request = [0; 2048];
     let mut control = nix::cmsg_space!(i32);
     let mut parts = [IoSliceMut::new(&mut request)];
-    let received = recvmsg::<SockaddrStorage>(
-        socket.as_raw_fd(),
-        &mut parts,
-        Some(&mut control),
-        MsgFlags::empty(),
-    );
+    let received = recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
     let Ok(message) = received else { return };
     let receive_time = ntp_now();
     let ttl = message.cmsgs().ok().and_then(|mut messages| {
@@ -136,24 +119,12 @@ fn answer_one(socket: &UdpSocket, numbering: Numbering, sessions: &mut Sessions)
     // Where the received value cannot be had, 255 (RFC 8762, section 4.3.1).
     reply[40] = ttl.unwrap_or(255);
     reply[4..12].copy_from_slice(&ntp_now());
-    let _ = sendmsg(
-        socket.as_raw_fd(),
-        &[IoSlice::new(&reply)],
-        &[],
-        MsgFlags::empty(),
-        Some(&address),
-    );
+    let _ = sendmsg(socket.as_raw_fd(), &[IoSlice::new(&reply)], &[], MsgFlags::empty(), Some(&address));
 }
 
 fn socket_address(address: &SockaddrStorage) -> Option<SocketAddr> {
-    let v4 = address
-        .as_sockaddr_in()
-        .map(|v4| SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
-    v4.or_else(|| {
-        address
-            .as_sockaddr_in6()
-            .map(|v6| SocketAddr::new(IpAddr::V6(v6.ip()), v6.port()))
-    })
+    let v4 = address.as_sockaddr_in().map(|v4| SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|v6| SocketAddr::new(IpAddr::V6(v6.ip()), v6.port())))
 }
 
 /// A Session-Sender on a UDP socket.
@@ -194,14 +165,7 @@ impl PlainSender {
     /// One packet, to see whether somebody answers within 100 ms.
     pub fn probe(target: SocketAddr) -> Self {
         let wait = Duration::from_millis(100);
-        Self {
-            target,
-            ssid: 0x9000,
-            count: 1,
-            sentinels: 0,
-            interval: Duration::ZERO,
-            wait,
-        }
+        Self { target, ssid: 0x9000, count: 1, sentinels: 0, interval: Duration::ZERO, wait }
     }
 
     /// Sends the stream from the namespace and returns the replies in order of arrival, duplicates and sentinels included.
@@ -213,13 +177,7 @@ impl PlainSender {
     }
 
     fn run_here(&self) -> Vec<Reply> {
-        let any: SocketAddr = if self.target.is_ipv4() {
-            "0.0.0.0:0"
-        } else {
-            "[::]:0"
-        }
-        .parse()
-        .expect("an address");
+        let any: SocketAddr = if self.target.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().expect("an address");
         let socket = UdpSocket::bind(any).expect("a socket");
         let mut replies = Vec::new();
         let begun = Instant::now();
@@ -243,9 +201,7 @@ impl PlainSender {
             if left.is_zero() {
                 return;
             }
-            socket
-                .set_read_timeout(Some(left))
-                .expect("a timeout above zero");
+            socket.set_read_timeout(Some(left)).expect("a timeout above zero");
             let mut payload = [0; 2048];
             if let Ok(length) = socket.recv(&mut payload)
                 && length >= PACKET
@@ -256,10 +212,8 @@ impl PlainSender {
     }
 
     fn read(&self, payload: &[u8]) -> Reply {
-        let be32 =
-            |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four octets"));
-        let be64 =
-            |at: usize| u64::from_be_bytes(payload[at..at + 8].try_into().expect("eight octets"));
+        let be32 = |at: usize| u32::from_be_bytes(payload[at..at + 4].try_into().expect("four octets"));
+        let be64 = |at: usize| u64::from_be_bytes(payload[at..at + 8].try_into().expect("eight octets"));
         let returned_ssid = u16::from_be_bytes([payload[14], payload[15]]);
         Reply {
             sequence: be32(24),
@@ -267,18 +221,14 @@ impl PlainSender {
             session_sender_ttl: payload[40],
             length: payload.len(),
             times: [be64(28), be64(16), be64(4)],
-            proper: returned_ssid == self.ssid
-                && payload[38..40] == [0; 2]
-                && payload[41..44] == [0; 3],
+            proper: returned_ssid == self.ssid && payload[38..40] == [0; 2] && payload[41..44] == [0; 3],
         }
     }
 }
 
 /// Now in NTP format: seconds since 1900 and a fraction of 2^32 (RFC 5905, section 6).
 fn ntp_now() -> [u8; 8] {
-    let since_1970 = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .expect("a clock after 1970");
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970");
     let seconds = since_1970.as_secs() + 2_208_988_800;
     let fraction = (u64::from(since_1970.subsec_nanos()) << 32) / 1_000_000_000;
     ((seconds << 32) | fraction).to_be_bytes()

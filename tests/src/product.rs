@@ -51,12 +51,7 @@ impl Leadline {
             .stdout(standard_output.reopen().expect("a second descriptor"))
             .stderr(standard_error.reopen().expect("a second descriptor"));
         let child = namespace.spawn(&mut command);
-        Self {
-            child,
-            command: format!("leadline {arguments}"),
-            standard_output,
-            standard_error,
-        }
+        Self { child, command: format!("leadline {arguments}"), standard_output, standard_error }
     }
 
     /// Starts `leadline reflect` in the reflector's namespace and returns when it answers a probe that a plain sender sends.
@@ -67,17 +62,12 @@ impl Leadline {
         let mut reflector = Self::start(&network.reflector, &format!("reflect {arguments}"));
         let deadline = Instant::now() + Duration::from_secs(15);
         // Without a wire between, replies from an XDP program need one here too; gone before anybody measures.
-        let needed =
-            network.wire.is_none() && xdp_program(&network.sender, SENDER_INTERFACE).is_none();
-        let _program = needed
-            .then(|| FixedVerdict::attach_in(&network.sender, SENDER_INTERFACE, Verdict::Pass));
+        let needed = network.wire.is_none() && xdp_program(&network.sender, SENDER_INTERFACE).is_none();
+        let _program = needed.then(|| FixedVerdict::attach_in(&network.sender, SENDER_INTERFACE, Verdict::Pass));
         while PlainSender::probe(target).run(&network.sender).is_empty() {
             if reflector.has_ended() || Instant::now() > deadline {
                 reflector.signal(Signal::SIGKILL);
-                panic!(
-                    "no answer from {target}: {}",
-                    reflector.finish(Duration::from_secs(5))
-                );
+                panic!("no answer from {target}: {}", reflector.finish(Duration::from_secs(5)));
             }
         }
         reflector
@@ -161,19 +151,13 @@ impl Outcome {
     /// # Panics
     /// When standard output is anything else.
     pub fn report(&self) -> Value {
-        serde_json::from_str(&self.standard_output)
-            .unwrap_or_else(|error| panic!("no JSON document ({error}): {self}"))
+        serde_json::from_str(&self.standard_output).unwrap_or_else(|error| panic!("no JSON document ({error}): {self}"))
     }
 }
 
 impl std::fmt::Display for Outcome {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self {
-            command,
-            status,
-            standard_output,
-            standard_error,
-        } = self;
+        let Self { command, status, standard_output, standard_error } = self;
         write!(
             out,
             "`{command}` ended with {status}\nstandard output:\n{standard_output}\nstandard error:\n{standard_error}"
@@ -186,15 +170,12 @@ impl std::fmt::Display for Outcome {
 /// # Panics
 /// When the interface does not exist.
 pub fn xdp_program(namespace: &Namespace, interface: &str) -> Option<u64> {
-    let links: Value =
-        serde_json::from_str(&namespace.run(&format!("ip -j -d link show dev {interface}")))
-            .expect("ip -j prints JSON");
+    let links: Value = serde_json::from_str(&namespace.run(&format!("ip -j -d link show dev {interface}")))
+        .expect("ip -j prints JSON");
     links.pointer("/0/xdp/prog/id").and_then(Value::as_u64)
 }
 
 fn contents(file: &NamedTempFile) -> String {
-    std::fs::read(file.path()).map_or_else(
-        |error| format!("(unreadable: {error})"),
-        |octets| String::from_utf8_lossy(&octets).into_owned(),
-    )
+    std::fs::read(file.path())
+        .map_or_else(|error| format!("(unreadable: {error})"), |octets| String::from_utf8_lossy(&octets).into_owned())
 }

@@ -15,15 +15,9 @@ pub fn network_namespaces() -> bool {
         return missing("network namespaces need root");
     }
     for (program, argument) in [("ip", "-V"), ("ethtool", "--version"), ("ping", "-V")] {
-        let found = Command::new(program)
-            .arg(argument)
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .status();
+        let found = Command::new(program).arg(argument).stdout(Stdio::null()).stderr(Stdio::null()).status();
         if !found.is_ok_and(|status| status.success()) {
-            return missing(&format!(
-                "no program `{program}`: apt-get install iproute2 ethtool iputils-ping"
-            ));
+            return missing(&format!("no program `{program}`: apt-get install iproute2 ethtool iputils-ping"));
         }
     }
     true
@@ -31,10 +25,7 @@ pub fn network_namespaces() -> bool {
 
 fn missing(what: &str) -> bool {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    assert!(
-        std::env::var("CI").as_deref() != Ok("true"),
-        "{test} cannot run, and CI=true forbids to skip it: {what}"
-    );
+    assert!(std::env::var("CI").as_deref() != Ok("true"), "{test} cannot run, and CI=true forbids to skip it: {what}");
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {what}");
     false
 }

@@ -65,19 +65,10 @@ impl Script {
     }
 
     /// What becomes of the packet that comes this way as the `ordinal`-th of its stream. `None`: it passes.
-    pub fn action(
-        &self,
-        direction: Direction,
-        packet: &TestPacket,
-        ordinal: u32,
-    ) -> Option<Action> {
-        let decides = |(way, select, _): &&(Direction, Select, Action)| {
-            *way == direction && select.selects(packet, ordinal)
-        };
-        self.rules
-            .iter()
-            .find(decides)
-            .map(|(_, _, action)| *action)
+    pub fn action(&self, direction: Direction, packet: &TestPacket, ordinal: u32) -> Option<Action> {
+        let decides =
+            |(way, select, _): &&(Direction, Select, Action)| *way == direction && select.selects(packet, ordinal);
+        self.rules.iter().find(decides).map(|(_, _, action)| *action)
     }
 }
 
@@ -88,9 +79,7 @@ impl Select {
             Self::Everything => return true,
             Self::Sequence(one) => sequence == *one,
             Self::Sequences(range) => range.contains(&sequence),
-            Self::Every(range, step) => {
-                range.contains(&sequence) && (sequence - range.start).is_multiple_of(*step)
-            }
+            Self::Every(range, step) => range.contains(&sequence) && (sequence - range.start).is_multiple_of(*step),
             Self::From(first) => sequence >= *first,
             Self::Ordinal(n) => ordinal == *n,
         };

@@ -58,45 +58,23 @@ impl Truth {
     /// # Panics
     /// When a delay is too close to the waiting time to tell, or when the reflector itself swallowed a sound packet.
     pub fn of(record: &Record, count: u32, wait: Duration) -> Self {
-        let of_stream = || {
-            record
-                .passages
-                .iter()
-                .filter(|passage| passage.packet.in_stream())
-        };
+        let of_stream = || record.passages.iter().filter(|passage| passage.packet.in_stream());
         let mut arrivals: Vec<(u32, Exit)> = of_stream()
             .filter(|passage| passage.direction == Direction::Backward)
-            .flat_map(|passage| {
-                passage
-                    .exits
-                    .iter()
-                    .map(|exit| (passage.packet.sequence, *exit))
-            })
+            .flat_map(|passage| passage.exits.iter().map(|exit| (passage.packet.sequence, *exit)))
             .collect();
         arrivals.sort_by_key(|(_, exit)| exit.order);
-        let last_known = arrivals
-            .iter()
-            .filter(|(_, exit)| exit.sound)
-            .map(|(sequence, _)| *sequence)
-            .max();
+        let last_known = arrivals.iter().filter(|(_, exit)| exit.sound).map(|(sequence, _)| *sequence).max();
 
-        let mut truth = Self {
-            received: 0,
-            ..Self::undisturbed(0)
-        };
+        let mut truth = Self { received: 0, ..Self::undisturbed(0) };
         let mut in_time: Vec<(usize, u32)> = Vec::new();
         for sequence in 0..count {
-            let Some(request) =
-                of_stream().find(|passage| is(passage, Direction::Forward, sequence))
-            else {
+            let Some(request) = of_stream().find(|passage| is(passage, Direction::Forward, sequence)) else {
                 continue;
             };
             truth.sent += 1;
-            let replies: Vec<Exit> = arrivals
-                .iter()
-                .filter(|(number, _)| *number == sequence)
-                .map(|(_, exit)| *exit)
-                .collect();
+            let replies: Vec<Exit> =
+                arrivals.iter().filter(|(number, _)| *number == sequence).map(|(_, exit)| *exit).collect();
             let sound: Vec<&Exit> = replies.iter().filter(|exit| exit.sound).collect();
             if let Some(first) = sound.first() {
                 truth.duplicates += sound.len() as u64 - 1;
@@ -110,13 +88,9 @@ impl Truth {
                 truth.corrupted += 1;
             } else {
                 truth.lost += 1;
-                let answered =
-                    of_stream().any(|passage| is(passage, Direction::Backward, sequence));
+                let answered = of_stream().any(|passage| is(passage, Direction::Backward, sequence));
                 let reached = request.exits.iter().any(|exit| exit.sound);
-                assert!(
-                    answered || !reached,
-                    "packet {sequence} reached the reflector, which did not answer it"
-                );
+                assert!(answered || !reached, "packet {sequence} reached the reflector, which did not answer it");
                 if last_known.is_none_or(|last| sequence > last) {
                     truth.unattributable += 1;
                 } else if answered {
@@ -129,11 +103,7 @@ impl Truth {
         in_time.sort_unstable();
         let order: Vec<u32> = in_time.into_iter().map(|(_, sequence)| sequence).collect();
         let extents = reordering_extents(&order);
-        Self {
-            reordered: extents.len() as u64,
-            max_extent: extents.into_iter().max(),
-            ..truth
-        }
+        Self { reordered: extents.len() as u64, max_extent: extents.into_iter().max(), ..truth }
     }
 }
 
@@ -143,10 +113,7 @@ fn is(passage: &Passage, direction: Direction, sequence: u32) -> bool {
 
 fn comes_in_time(request: &Passage, reply: &Exit, wait: Duration) -> bool {
     let took = reply.at.duration_since(request.entered);
-    assert!(
-        took.abs_diff(wait) > MARGIN,
-        "a round trip of {took:?} is too close to the waiting time {wait:?} to tell"
-    );
+    assert!(took.abs_diff(wait) > MARGIN, "a round trip of {took:?} is too close to the waiting time {wait:?} to tell");
     took < wait
 }
 
@@ -170,10 +137,7 @@ mod tests {
     #[test]
     fn extents_of_rfc_4737() {
         assert_eq!(reordering_extents(&[1, 2, 3, 5, 6, 4, 7, 8]), [2]);
-        assert_eq!(
-            reordering_extents(&[1, 2, 3, 7, 8, 9, 10, 4, 5, 6, 11]),
-            [4, 5, 6]
-        );
+        assert_eq!(reordering_extents(&[1, 2, 3, 7, 8, 9, 10, 4, 5, 6, 11]), [4, 5, 6]);
         assert_eq!(reordering_extents(&[1, 2, 5, 9]), [0u64; 0]);
     }
 }

@@ -71,33 +71,21 @@ impl Wire {
     /// # Panics
     /// When the network has no wire, or when its ends cannot be opened.
     pub fn start(network: &Network) -> Self {
-        let namespace = network
-            .wire
-            .as_ref()
-            .expect("a network with a wire")
-            .name()
-            .to_owned();
+        let namespace = network.wire.as_ref().expect("a network with a wire").name().to_owned();
         let (scripts, commands) = channel();
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = Arc::clone(&stop);
         let (ready, started) = channel();
         let carry = move || {
             enter_by_name(&namespace);
-            let mut carrier = Carrier::open(commands)
-                .unwrap_or_else(|error| panic!("cannot open the wire's ends: {error}"));
+            let mut carrier =
+                Carrier::open(commands).unwrap_or_else(|error| panic!("cannot open the wire's ends: {error}"));
             ready.send(()).expect("the wire is awaited");
             carrier.carry_until(&stopped);
             carrier.record
         };
-        let thread = std::thread::Builder::new()
-            .name("wire".into())
-            .spawn(carry)
-            .expect("a thread for the wire");
-        let wire = Self {
-            scripts,
-            stop,
-            thread: Some(thread),
-        };
+        let thread = std::thread::Builder::new().name("wire".into()).spawn(carry).expect("a thread for the wire");
+        let wire = Self { scripts, stop, thread: Some(thread) };
         started.recv().expect("the wire carries frames");
         wire
     }
@@ -117,15 +105,8 @@ impl Wire {
     /// # Panics
     /// When the wire had troubles of its own, so that the record would not be the truth.
     pub fn finish(mut self) -> Record {
-        let record = self
-            .join()
-            .expect("joined once")
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        assert!(
-            record.troubles.is_empty(),
-            "the wire itself failed: {:?}",
-            record.troubles
-        );
+        let record = self.join().expect("joined once").unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        assert!(record.troubles.is_empty(), "the wire itself failed: {:?}", record.troubles);
         record
     }
 
@@ -205,34 +186,22 @@ impl Carrier {
             self.release_due();
             self.sleep();
             // One frame of each direction in turn: neither starves.
-            while self.take(Direction::Forward, &mut buffer)
-                | self.take(Direction::Backward, &mut buffer)
-            {
+            while self.take(Direction::Forward, &mut buffer) | self.take(Direction::Backward, &mut buffer) {
                 self.release_due();
             }
         }
-        for (end, name) in [
-            (&self.sender_end, WIRE_SENDER_END),
-            (&self.reflector_end, WIRE_REFLECTOR_END),
-        ] {
+        for (end, name) in [(&self.sender_end, WIRE_SENDER_END), (&self.reflector_end, WIRE_REFLECTOR_END)] {
             match end.dropped() {
                 Ok(0) => {}
-                result => self
-                    .record
-                    .troubles
-                    .push(format!("frames dropped at {name}: {result:?}")),
+                result => self.record.troubles.push(format!("frames dropped at {name}: {result:?}")),
             }
         }
     }
 
     fn sleep(&self) {
-        let next = self
-            .delayed
-            .first_key_value()
-            .map(|((due, _), _)| due.saturating_duration_since(Instant::now()));
+        let next = self.delayed.first_key_value().map(|((due, _), _)| due.saturating_duration_since(Instant::now()));
         let nap = next.unwrap_or(NAP).min(NAP);
-        let mut ends = [&self.sender_end, &self.reflector_end]
-            .map(|end| PollFd::new(end.as_fd(), PollFlags::POLLIN));
+        let mut ends = [&self.sender_end, &self.reflector_end].map(|end| PollFd::new(end.as_fd(), PollFlags::POLLIN));
         // An interrupted sleep is a short sleep.
         let _ = ppoll(&mut ends, Some(TimeSpec::from_duration(nap)), None);
     }
@@ -250,9 +219,7 @@ impl Carrier {
             }
             Ok(None) => false,
             Err(error) => {
-                self.record
-                    .troubles
-                    .push(format!("{direction:?} receive: {error}"));
+                self.record.troubles.push(format!("{direction:?} receive: {error}"));
                 false
             }
         }
@@ -266,12 +233,7 @@ impl Carrier {
         };
         let action = script.action(direction, &packet, self.ordinals[direction as usize]);
         let passage = self.record.passages.len();
-        self.record.passages.push(Passage {
-            direction,
-            packet,
-            entered: Instant::now(),
-            exits: Vec::new(),
-        });
+        self.record.passages.push(Passage { direction, packet, entered: Instant::now(), exits: Vec::new() });
         let mut frame = frame.to_vec();
         let datagram = Datagram::find(&frame).expect("a test packet is a datagram");
         match action {
@@ -281,23 +243,9 @@ impl Carrier {
                 (0..=copies).for_each(|_| self.leave(passage, &frame));
             }
             Some(Action::Delay(time)) => {
-                self.delayed.insert(
-                    (Instant::now() + time, passage),
-                    Waiting {
-                        direction,
-                        passage,
-                        frame,
-                    },
-                );
+                self.delayed.insert((Instant::now() + time, passage), Waiting { direction, passage, frame });
             }
-            Some(Action::HoldBack(packets)) => self.held_back.push((
-                packets,
-                Waiting {
-                    direction,
-                    passage,
-                    frame,
-                },
-            )),
+            Some(Action::HoldBack(packets)) => self.held_back.push((packets, Waiting { direction, passage, frame })),
             Some(Action::Corrupt(octet)) => {
                 frame[datagram.payload.start + octet] ^= 0x5a;
                 self.leave(passage, &frame);
@@ -318,11 +266,7 @@ impl Carrier {
 
     fn release_due(&mut self) {
         let now = Instant::now();
-        while let Some(next) = self
-            .delayed
-            .first_entry()
-            .filter(|next| next.key().0 <= now)
-        {
+        while let Some(next) = self.delayed.first_entry().filter(|next| next.key().0 <= now) {
             let waiting = next.remove();
             self.leave(waiting.passage, &waiting.frame);
         }
@@ -338,19 +282,14 @@ impl Carrier {
             }
         }
         self.held_back = waiting;
-        due.iter()
-            .for_each(|frame| self.leave(frame.passage, &frame.frame));
+        due.iter().for_each(|frame| self.leave(frame.passage, &frame.frame));
     }
 
     fn leave(&mut self, passage: usize, frame: &[u8]) {
         let direction = self.record.passages[passage].direction;
         let sound = Datagram::find(frame).is_some_and(|datagram| datagram.is_sound(frame));
         self.hand_over(direction, frame);
-        self.record.passages[passage].exits.push(Exit {
-            at: Instant::now(),
-            order: self.exits,
-            sound,
-        });
+        self.record.passages[passage].exits.push(Exit { at: Instant::now(), order: self.exits, sound });
         self.exits += 1;
     }
 
@@ -361,14 +300,12 @@ impl Carrier {
         };
         let begun = Instant::now();
         while let Err(error) = end.send(frame) {
-            let full = [Errno::ENOBUFS, Errno::EAGAIN]
-                .map(|errno| errno as i32)
-                .contains(&error.raw_os_error().unwrap_or(0));
+            let full =
+                [Errno::ENOBUFS, Errno::EAGAIN].map(|errno| errno as i32).contains(&error.raw_os_error().unwrap_or(0));
             if !full || begun.elapsed() > PATIENCE {
-                self.record.troubles.push(format!(
-                    "{direction:?} frame of {} octets not handed over: {error}",
-                    frame.len()
-                ));
+                self.record
+                    .troubles
+                    .push(format!("{direction:?} frame of {} octets not handed over: {error}", frame.len()));
                 return;
             }
             std::thread::yield_now();

@@ -42,18 +42,10 @@ fn others_go_on(family: Family) {
         scope.spawn(|| ping(&network.sender, family.reflector()));
         scope.spawn(|| ping(&network.reflector, family.sender()));
         scope.spawn(|| {
-            transfer(
-                &network.sender,
-                &network.reflector,
-                SocketAddr::new(family.reflector(), 5001),
-            );
+            transfer(&network.sender, &network.reflector, SocketAddr::new(family.reflector(), 5001));
         });
         scope.spawn(|| {
-            transfer(
-                &network.reflector,
-                &network.sender,
-                SocketAddr::new(family.sender(), 5002),
-            );
+            transfer(&network.reflector, &network.sender, SocketAddr::new(family.sender(), 5002));
         });
     });
     assert!(
@@ -63,18 +55,8 @@ fn others_go_on(family: Family) {
 
     let outcome = measurement.finish(Duration::from_secs(20));
     let report = outcome.report();
-    assert!(
-        report["packets"]["sent"].as_u64() > Some(6_000),
-        "{outcome}"
-    );
-    for loss in [
-        "lost",
-        "corrupted",
-        "late",
-        "foreign",
-        "duplicates",
-        "reordered",
-    ] {
+    assert!(report["packets"]["sent"].as_u64() > Some(6_000), "{outcome}");
+    for loss in ["lost", "corrupted", "late", "foreign", "duplicates", "reordered"] {
         assert_eq!(report["packets"][loss], 0, "packets.{loss}: {outcome}");
     }
     assert_eq!(report["validity"]["verdict"], "valid", "{outcome}");
@@ -83,10 +65,7 @@ fn others_go_on(family: Family) {
 fn await_program(namespace: &Namespace, interface: &str) {
     let deadline = Instant::now() + Duration::from_secs(10);
     while xdp_program(namespace, interface).is_none() {
-        assert!(
-            Instant::now() < deadline,
-            "no XDP program came to {interface}"
-        );
+        assert!(Instant::now() < deadline, "no XDP program came to {interface}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -108,18 +87,14 @@ fn transfer(from: &Namespace, to: &Namespace, address: SocketAddr) {
             stream.read_to_end(&mut octets).expect("the whole transfer");
             octets
         });
-        let mut stream = from.enter(|| {
-            TcpStream::connect_timeout(&address, Duration::from_secs(3)).expect("a listener")
-        });
+        let mut stream =
+            from.enter(|| TcpStream::connect_timeout(&address, Duration::from_secs(3)).expect("a listener"));
         let octets: Vec<u8> = (0..TRANSFER).map(octet).collect();
         for piece in octets.chunks(TRANSFER / 200) {
             stream.write_all(piece).expect("an open connection");
             std::thread::sleep(Duration::from_millis(8));
         }
         drop(stream);
-        assert!(
-            received.join().expect("a reader") == octets,
-            "octets changed on their way to {address}"
-        );
+        assert!(received.join().expect("a reader") == octets, "octets changed on their way to {address}");
     });
 }

@@ -24,10 +24,7 @@ fn killed_reflector_leaves_nothing() {
     let before = Traces::of(&network);
     let reflector = start_reflector(&network, 862);
     assert!(xdp_program(&network.reflector, REFLECTOR_INTERFACE).is_some());
-    assert!(
-        Traces::of(&network).kernel_objects_beyond(&before) > 0,
-        "the search finds nothing of a running reflector"
-    );
+    assert!(Traces::of(&network).kernel_objects_beyond(&before) > 0, "the search finds nothing of a running reflector");
     reflector.kill();
     assert_nothing_left(&network, &before);
 
@@ -44,8 +41,7 @@ fn killed_measurement_leaves_nothing() {
     let network = Network::direct();
     let _reflector = start_reflector(&network, 862);
     let before = Traces::of(&network);
-    let measurement =
-        start_measurement(&network.sender, SENDER_INTERFACE, FAMILY.reflector(), "30s");
+    let measurement = start_measurement(&network.sender, SENDER_INTERFACE, FAMILY.reflector(), "30s");
     std::thread::sleep(Duration::from_secs(1));
     assert!(
         Traces::of(&network).kernel_objects_beyond(&before) > 0,
@@ -55,12 +51,7 @@ fn killed_measurement_leaves_nothing() {
     assert_nothing_left(&network, &before);
 
     // The next one finds queue, port and program free, and puts back what the killed one had changed.
-    let next = start_measurement(
-        &network.sender,
-        SENDER_INTERFACE,
-        FAMILY.reflector(),
-        "500ms",
-    );
+    let next = start_measurement(&network.sender, SENDER_INTERFACE, FAMILY.reflector(), "500ms");
     assert_lossless(&next.finish(Duration::from_secs(20)), 400);
     assert_nothing_left(&network, &before);
     assert_same_settings(&network, &before);
@@ -74,16 +65,12 @@ fn interrupted_measurement_reports_and_leaves_nothing() {
     let network = Network::direct();
     let _reflector = start_reflector(&network, 862);
     let before = Traces::of(&network);
-    let measurement =
-        start_measurement(&network.sender, SENDER_INTERFACE, FAMILY.reflector(), "30s");
+    let measurement = start_measurement(&network.sender, SENDER_INTERFACE, FAMILY.reflector(), "30s");
     std::thread::sleep(Duration::from_secs(2));
     let outcome = measurement.interrupt();
     assert!(outcome.status.success(), "{outcome}");
     assert_lossless(&outcome, 100);
-    assert!(
-        outcome.report()["packets"]["sent"].as_u64() < Some(5_000),
-        "{outcome}"
-    );
+    assert!(outcome.report()["packets"]["sent"].as_u64() < Some(5_000), "{outcome}");
     assert_nothing_left(&network, &before);
     assert_same_settings(&network, &before);
 }
@@ -111,17 +98,9 @@ fn reflector_survives_a_measurement_beside_it() {
         return;
     }
     let network = Network::direct();
-    let _far = Leadline::start(
-        &network.sender,
-        &format!("reflect --interface {SENDER_INTERFACE}"),
-    );
+    let _far = Leadline::start(&network.sender, &format!("reflect --interface {SENDER_INTERFACE}"));
     let _near = start_reflector(&network, 863);
-    let measurement = start_measurement(
-        &network.reflector,
-        REFLECTOR_INTERFACE,
-        FAMILY.sender(),
-        "30s",
-    );
+    let measurement = start_measurement(&network.reflector, REFLECTOR_INTERFACE, FAMILY.sender(), "30s");
     std::thread::sleep(Duration::from_secs(1));
     measurement.kill();
     assert_answers(&network, 863);
@@ -136,10 +115,7 @@ fn killed_at_any_moment() {
     let network = Network::direct();
     let before = Traces::of(&network);
     for delay in [1, 5, 10, 20, 40, 80, 160, 320] {
-        let reflector = Leadline::start(
-            &network.reflector,
-            &format!("reflect --interface {REFLECTOR_INTERFACE}"),
-        );
+        let reflector = Leadline::start(&network.reflector, &format!("reflect --interface {REFLECTOR_INTERFACE}"));
         std::thread::sleep(Duration::from_millis(delay));
         reflector.kill();
     }
@@ -158,45 +134,24 @@ enum Victim {
 fn sharing_survives(victim: Victim) {
     let network = Network::direct();
     // The far reflector also gives the sender's interface the program that XDP_TX needs at its peer.
-    let far = Leadline::start(
-        &network.sender,
-        &format!("reflect --interface {SENDER_INTERFACE}"),
-    );
+    let far = Leadline::start(&network.sender, &format!("reflect --interface {SENDER_INTERFACE}"));
     let first = start_reflector(&network, 862);
     let program = xdp_program(&network.reflector, REFLECTOR_INTERFACE);
     let second = start_reflector(&network, 863);
-    let measurement = start_measurement(
-        &network.reflector,
-        REFLECTOR_INTERFACE,
-        FAMILY.sender(),
-        "3s",
-    );
+    let measurement = start_measurement(&network.reflector, REFLECTOR_INTERFACE, FAMILY.sender(), "3s");
     std::thread::sleep(Duration::from_secs(1));
-    assert_eq!(
-        xdp_program(&network.reflector, REFLECTOR_INTERFACE),
-        program,
-        "those who join share the program"
-    );
+    assert_eq!(xdp_program(&network.reflector, REFLECTOR_INTERFACE), program, "those who join share the program");
     assert_answers(&network, 862);
     assert_answers(&network, 863);
 
-    let (killed, survivor, port) = if victim == Victim::First {
-        (first, second, 863)
-    } else {
-        (second, first, 862)
-    };
+    let (killed, survivor, port) = if victim == Victim::First { (first, second, 863) } else { (second, first, 862) };
     killed.kill();
     assert_answers(&network, port);
-    assert_eq!(
-        xdp_program(&network.reflector, REFLECTOR_INTERFACE),
-        program
-    );
+    assert_eq!(xdp_program(&network.reflector, REFLECTOR_INTERFACE), program);
     assert_lossless(&measurement.finish(Duration::from_secs(20)), 2_500);
     assert_answers(&network, port);
     assert!(
-        PlainSender::probe(target(if port == 862 { 863 } else { 862 }))
-            .run(&network.sender)
-            .is_empty(),
+        PlainSender::probe(target(if port == 862 { 863 } else { 862 })).run(&network.sender).is_empty(),
         "a dead reflector answers"
     );
     survivor.kill();
@@ -211,64 +166,33 @@ fn target(port: u16) -> SocketAddr {
 }
 
 fn start_reflector(network: &Network, port: u16) -> Leadline {
-    Leadline::start_reflector(
-        network,
-        &format!("--interface {REFLECTOR_INTERFACE} --port {port}"),
-        target(port),
-    )
+    Leadline::start_reflector(network, &format!("--interface {REFLECTOR_INTERFACE} --port {port}"), target(port))
 }
 
-fn start_measurement(
-    namespace: &Namespace,
-    interface: &str,
-    to: std::net::IpAddr,
-    duration: &str,
-) -> Leadline {
+fn start_measurement(namespace: &Namespace, interface: &str, to: std::net::IpAddr, duration: &str) -> Leadline {
     let options = format!("--rate 1kpps --duration {duration} --wait 500ms --format json");
-    Leadline::start(
-        namespace,
-        &format!("measure {to} --interface {interface} {options}"),
-    )
+    Leadline::start(namespace, &format!("measure {to} --interface {interface} {options}"))
 }
 
 fn assert_answers(network: &Network, port: u16) {
     let interval = Duration::from_millis(1);
-    let sender = PlainSender {
-        count: 100,
-        interval,
-        ..PlainSender::probe(target(port))
-    };
-    assert_eq!(
-        sender.run(&network.sender).len(),
-        100,
-        "replies from port {port}"
-    );
+    let sender = PlainSender { count: 100, interval, ..PlainSender::probe(target(port)) };
+    assert_eq!(sender.run(&network.sender).len(), 100, "replies from port {port}");
 }
 
 fn assert_lossless(outcome: &Outcome, at_least: u64) {
     let report = outcome.report();
-    assert!(
-        report["packets"]["received"].as_u64() >= Some(at_least),
-        "{outcome}"
-    );
+    assert!(report["packets"]["received"].as_u64() >= Some(at_least), "{outcome}");
     assert_eq!(report["packets"]["lost"], 0, "{outcome}");
     assert_eq!(report["validity"]["verdict"], "valid", "{outcome}");
 }
 
 fn assert_nothing_left(network: &Network, before: &Traces) {
     // The kernel frees programs and maps a little after their last holder is gone.
-    eventually("everything is gone", || {
-        Traces::of(network).kernel_objects_beyond(before) == 0
-    });
+    eventually("everything is gone", || Traces::of(network).kernel_objects_beyond(before) == 0);
     let after = Traces::of(network);
-    assert_eq!(
-        after.xdp_programs, before.xdp_programs,
-        "XDP programs on the interfaces"
-    );
-    assert_eq!(
-        after.abstract_sockets, before.abstract_sockets,
-        "abstract sockets"
-    );
+    assert_eq!(after.xdp_programs, before.xdp_programs, "XDP programs on the interfaces");
+    assert_eq!(after.abstract_sockets, before.abstract_sockets, "abstract sockets");
     assert_eq!(after.pins, before.pins, "pins in the BPF file system");
     assert_eq!(after.namespaces, before.namespaces, "namespaces");
     assert_eq!(after.processes, before.processes, "processes");
@@ -301,10 +225,7 @@ struct Traces {
 
 impl Traces {
     fn of(network: &Network) -> Self {
-        let ends = [
-            (&network.sender, SENDER_INTERFACE),
-            (&network.reflector, REFLECTOR_INTERFACE),
-        ];
+        let ends = [(&network.sender, SENDER_INTERFACE), (&network.reflector, REFLECTOR_INTERFACE)];
         let mut settings = BTreeMap::new();
         for (namespace, interface) in ends {
             for command in [
@@ -313,35 +234,17 @@ impl Traces {
                 format!("ip address show dev {interface}"),
             ] {
                 let text = namespace.run(&command);
-                // An attached program and its id are not settings.
-                settings.insert(
-                    format!("{}: {command}", namespace.name()),
-                    text.replace(" xdp ", " "),
-                );
+                settings.insert(format!("{}: {command}", namespace.name()), text);
             }
         }
         Self {
-            programs: aya::programs::loaded_programs()
-                .flatten()
-                .map(|program| program.id())
-                .collect(),
-            maps: aya::maps::loaded_maps()
-                .flatten()
-                .map(|map| map.id())
-                .collect(),
-            xdp_programs: ends
-                .map(|(namespace, interface)| xdp_program(namespace, interface))
-                .to_vec(),
-            abstract_sockets: ends
-                .iter()
-                .flat_map(|(namespace, _)| abstract_sockets(namespace))
-                .collect(),
+            programs: aya::programs::loaded_programs().flatten().map(|program| program.id()).collect(),
+            maps: aya::maps::loaded_maps().flatten().map(|map| map.id()).collect(),
+            xdp_programs: ends.map(|(namespace, interface)| xdp_program(namespace, interface)).to_vec(),
+            abstract_sockets: ends.iter().flat_map(|(namespace, _)| abstract_sockets(namespace)).collect(),
             pins: folder("/sys/fs/bpf"),
             namespaces: folder("/run/netns"),
-            processes: ends
-                .iter()
-                .flat_map(|(namespace, _)| namespace.processes())
-                .collect(),
+            processes: ends.iter().flat_map(|(namespace, _)| namespace.processes()).collect(),
             settings,
         }
     }
@@ -368,8 +271,5 @@ fn folder(path: &str) -> BTreeSet<String> {
     let Ok(entries) = std::fs::read_dir(path) else {
         return BTreeSet::new();
     };
-    entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
+    entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
 }

@@ -71,47 +71,27 @@ enum FarEnd {
 
 impl Way {
     fn ipv4() -> Self {
-        Self {
-            family: Family::V4,
-            measure: "",
-            far_end: FarEnd::Leadline,
-            numbering: Numbering::Stateful,
-        }
+        Self { family: Family::V4, measure: "", far_end: FarEnd::Leadline, numbering: Numbering::Stateful }
     }
 
     fn ipv6() -> Self {
-        Self {
-            family: Family::V6,
-            ..Self::ipv4()
-        }
+        Self { family: Family::V6, ..Self::ipv4() }
     }
 
     fn via_socket() -> Self {
-        Self {
-            measure: "--via socket",
-            ..Self::ipv4()
-        }
+        Self { measure: "--via socket", ..Self::ipv4() }
     }
 
     fn stateless() -> Self {
-        Self {
-            numbering: Numbering::Stateless,
-            ..Self::ipv4()
-        }
+        Self { numbering: Numbering::Stateless, ..Self::ipv4() }
     }
 
     fn foreign_reflector() -> Self {
-        Self {
-            far_end: FarEnd::PlainSocket,
-            ..Self::ipv4()
-        }
+        Self { far_end: FarEnd::PlainSocket, ..Self::ipv4() }
     }
 
     fn foreign_stateless() -> Self {
-        Self {
-            numbering: Numbering::Stateless,
-            ..Self::foreign_reflector()
-        }
+        Self { numbering: Numbering::Stateless, ..Self::foreign_reflector() }
     }
 }
 
@@ -123,22 +103,10 @@ fn delays_are_found_on_their_way() {
     }
     let (forward, backward) = (Duration::from_millis(20), Duration::from_millis(5));
     let every = || Select::Sequences(0..300);
-    let script = Script::default()
-        .forward(every(), Action::Delay(forward))
-        .backward(every(), Action::Delay(backward));
-    let (_, outcome) = run(
-        &Case {
-            script,
-            ..cases::nothing()
-        },
-        Way::ipv4(),
-    );
+    let script = Script::default().forward(every(), Action::Delay(forward)).backward(every(), Action::Delay(backward));
+    let (_, outcome) = run(&Case { script, ..cases::nothing() }, Way::ipv4());
     let report = outcome.report();
-    let delay = |name: &str| {
-        report
-            .pointer(&format!("/delay/{name}/min_ns"))
-            .and_then(Value::as_i64)
-    };
+    let delay = |name: &str| report.pointer(&format!("/delay/{name}/min_ns")).and_then(Value::as_i64);
     let at_least = |name: &str, time: Duration| {
         let found = delay(name).map(|nanoseconds| Duration::from_nanos(nanoseconds.unsigned_abs()));
         assert!(
@@ -162,13 +130,12 @@ fn received_ttl_is_reported() {
     }
     for way in [Way::ipv4(), Way::ipv6()] {
         let (record, _) = run(&cases::ttl_changed(), way);
-        let replies = record.passages.iter().filter(|passage| {
-            passage.direction == Direction::Backward && passage.packet.in_stream()
-        });
-        let reported: Vec<_> = replies
-            .filter(|reply| reply.packet.sequence < 300)
-            .map(|reply| reply.packet.session_sender_ttl)
-            .collect();
+        let replies = record
+            .passages
+            .iter()
+            .filter(|passage| passage.direction == Direction::Backward && passage.packet.in_stream());
+        let reported: Vec<_> =
+            replies.filter(|reply| reply.packet.sequence < 300).map(|reply| reply.packet.session_sender_ttl).collect();
         assert_eq!(reported, [Some(57); 300]);
     }
 }
@@ -180,28 +147,10 @@ fn no_answer_at_all_is_a_result() {
         return;
     }
     let script = Script::default().forward(Select::Everything, Action::Drop);
-    let case = Case {
-        script,
-        ..cases::everything_forward()
-    };
-    judge(
-        case.clone(),
-        Way {
-            measure: "--force",
-            ..Way::ipv4()
-        },
-    );
-    let (_, outcome) = run(
-        &case,
-        Way {
-            measure: "--force",
-            ..Way::ipv4()
-        },
-    );
-    assert!(
-        !outcome.standard_error.trim().is_empty(),
-        "no advice: {outcome}"
-    );
+    let case = Case { script, ..cases::everything_forward() };
+    judge(case.clone(), Way { measure: "--force", ..Way::ipv4() });
+    let (_, outcome) = run(&case, Way { measure: "--force", ..Way::ipv4() });
+    assert!(!outcome.standard_error.trim().is_empty(), "no advice: {outcome}");
 }
 
 /// Without `--force` no dense stream goes to where a few probes found nobody.
@@ -211,30 +160,10 @@ fn nobody_is_flooded() {
         return;
     }
     let script = Script::default().forward(Select::Everything, Action::Drop);
-    let (record, outcome) = run(
-        &Case {
-            script,
-            ..cases::nothing()
-        },
-        Way {
-            measure: "--rate 5kpps",
-            ..Way::ipv4()
-        },
-    );
-    let (stream, probes): (Vec<_>, Vec<_>) = record
-        .passages
-        .iter()
-        .partition(|passage| passage.packet.in_stream());
-    assert!(
-        stream.is_empty(),
-        "{} packets of the stream were sent: {outcome}",
-        stream.len()
-    );
-    assert!(
-        (1..=16).contains(&probes.len()),
-        "{} probes: {outcome}",
-        probes.len()
-    );
+    let (record, outcome) = run(&Case { script, ..cases::nothing() }, Way { measure: "--rate 5kpps", ..Way::ipv4() });
+    let (stream, probes): (Vec<_>, Vec<_>) = record.passages.iter().partition(|passage| passage.packet.in_stream());
+    assert!(stream.is_empty(), "{} packets of the stream were sent: {outcome}", stream.len());
+    assert!((1..=16).contains(&probes.len()), "{} probes: {outcome}", probes.len());
     assert_eq!(outcome.status.code(), Some(1), "{outcome}");
 }
 
@@ -244,24 +173,12 @@ fn silence_stops_the_stream() {
     if !require::network_namespaces() {
         return;
     }
-    let case = Case {
-        count: 20_000,
-        script: Script::default().backward(Select::From(500), Action::Drop),
-        ..cases::nothing()
-    };
-    let (_, outcome) = run(
-        &case,
-        Way {
-            measure: "--stop-after 1s",
-            ..Way::ipv4()
-        },
-    );
+    let case =
+        Case { count: 20_000, script: Script::default().backward(Select::From(500), Action::Drop), ..cases::nothing() };
+    let (_, outcome) = run(&case, Way { measure: "--stop-after 1s", ..Way::ipv4() });
     let report = outcome.report();
-    let packets = |name: &str| {
-        report["packets"][name]
-            .as_u64()
-            .unwrap_or_else(|| panic!("no packets.{name}: {outcome}"))
-    };
+    let packets =
+        |name: &str| report["packets"][name].as_u64().unwrap_or_else(|| panic!("no packets.{name}: {outcome}"));
     assert!((1_000..4_000).contains(&packets("sent")), "{outcome}");
     assert_eq!(packets("received"), 500, "{outcome}");
     assert_eq!(packets("lost"), packets("sent") - 500, "{outcome}");
@@ -282,19 +199,10 @@ fn foreign_sender_is_answered() {
         let _reflector = Leadline::start_reflector(&network, &arguments, target);
         wire.arm(Script::default().forward(Select::Sequence(10), Action::Drop));
         let interval = Duration::from_millis(2);
-        let sender = PlainSender {
-            target,
-            ssid: 77,
-            count: 100,
-            sentinels: 0,
-            interval,
-            wait: Duration::from_millis(200),
-        };
+        let sender =
+            PlainSender { target, ssid: 77, count: 100, sentinels: 0, interval, wait: Duration::from_millis(200) };
         let replies = sender.run(&network.sender);
-        let numbers: Vec<_> = replies
-            .iter()
-            .map(|reply| reply.reflector_sequence)
-            .collect();
+        let numbers: Vec<_> = replies.iter().map(|reply| reply.reflector_sequence).collect();
         assert_eq!(
             numbers,
             (0..99).collect::<Vec<_>>(),
@@ -302,14 +210,8 @@ fn foreign_sender_is_answered() {
         );
         for reply in &replies {
             let [t1, t2, t3] = reply.times;
-            assert!(
-                reply.proper && reply.length == 44 && reply.session_sender_ttl == 64,
-                "{family:?}: {reply:?}"
-            );
-            assert!(
-                t1 <= t2 && t2 <= t3 && t3 - t1 < 1 << 32,
-                "{family:?}: T1 <= T2 <= T3 within a second: {reply:?}"
-            );
+            assert!(reply.proper && reply.length == 44 && reply.session_sender_ttl == 64, "{family:?}: {reply:?}");
+            assert!(t1 <= t2 && t2 <= t3 && t3 - t1 < 1 << 32, "{family:?}: T1 <= T2 <= T3 within a second: {reply:?}");
         }
         wire.finish();
     }
@@ -318,29 +220,14 @@ fn foreign_sender_is_answered() {
 fn judge(case: Case, way: Way) {
     let (record, outcome) = run(&case, way);
     let truth = Truth::of(&record, case.count, case.wait);
-    let max_extent = if case.extent_from_timing {
-        truth.max_extent
-    } else {
-        case.expected.max_extent
-    };
-    assert_eq!(
-        truth,
-        Truth {
-            max_extent,
-            ..case.expected
-        },
-        "the record against the script's meaning\n{outcome}"
-    );
+    let max_extent = if case.extent_from_timing { truth.max_extent } else { case.expected.max_extent };
+    assert_eq!(truth, Truth { max_extent, ..case.expected }, "the record against the script's meaning\n{outcome}");
 
     let report = outcome.report();
     let all_lost = truth.received + truth.late + truth.corrupted == 0;
     let directions_known = way.numbering == Numbering::Stateful;
     let direction = |count: u64| {
-        if directions_known {
-            json!(count)
-        } else {
-            Value::Null
-        }
+        if directions_known { json!(count) } else { Value::Null }
     };
     let expected = json!({
         "/schema": "leadline.measurement/1",
@@ -363,34 +250,20 @@ fn judge(case: Case, way: Way) {
     let mut expected = expected.as_object().expect("an object").clone();
     if all_lost {
         // Nobody answered: how the far end numbers its replies is not known, nor is any delay.
-        for unknown in [
-            "/packets/lost_forward",
-            "/packets/lost_backward",
-            "/delay/round_trip/count",
-        ] {
+        for unknown in ["/packets/lost_forward", "/packets/lost_backward", "/delay/round_trip/count"] {
             expected.remove(unknown);
         }
         expected.insert("/delay/round_trip/min_ns".into(), Value::Null);
         expected.insert("/delay/round_trip_total/max_ns".into(), Value::Null);
     }
     let nothing_open = directions_known && truth.unattributable == 0 || truth.lost == 0;
-    expected.insert(
-        "/validity/verdict".into(),
-        json!(if nothing_open {
-            "valid"
-        } else {
-            "unattributable"
-        }),
-    );
+    expected.insert("/validity/verdict".into(), json!(if nothing_open { "valid" } else { "unattributable" }));
 
     let mismatches: Vec<String> = expected
         .iter()
         .filter(|(name, value)| !same(report.pointer(name).unwrap_or(&Value::Null), value))
         .map(|(name, value)| {
-            format!(
-                "  {name} is {}, the truth is {value}",
-                report.pointer(name).unwrap_or(&Value::Null)
-            )
+            format!("  {name} is {}, the truth is {value}", report.pointer(name).unwrap_or(&Value::Null))
         })
         .collect();
     assert!(
@@ -399,11 +272,7 @@ fn judge(case: Case, way: Way) {
         case.name,
         mismatches.join("\n")
     );
-    assert_eq!(
-        outcome.status.code(),
-        Some(i32::from(all_lost)),
-        "{outcome}"
-    );
+    assert_eq!(outcome.status.code(), Some(i32::from(all_lost)), "{outcome}");
 }
 
 /// Equal as JSON, where 1.0 and 1 are the same number.
@@ -419,33 +288,17 @@ fn run(case: &Case, way: Way) -> (Record, Outcome) {
     let wire = Wire::start(&network);
     let address = way.family.reflector();
     let target = SocketAddr::new(address, STAMP_PORT);
-    let stateless = if way.numbering == Numbering::Stateless {
-        "--stateless"
-    } else {
-        ""
-    };
+    let stateless = if way.numbering == Numbering::Stateless { "--stateless" } else { "" };
     let arguments = format!("--interface {REFLECTOR_INTERFACE} --port {STAMP_PORT} {stateless}");
     let far_end = match way.far_end {
         FarEnd::Leadline => Ok(Leadline::start_reflector(&network, &arguments, target)),
-        FarEnd::PlainSocket => Err(PlainReflector::start(
-            &network.reflector,
-            target,
-            way.numbering,
-        )),
+        FarEnd::PlainSocket => Err(PlainReflector::start(&network.reflector, target, way.numbering)),
     };
     wire.arm(case.script.clone());
-    let rate = if way.measure.contains("--rate") {
-        ""
-    } else {
-        "--rate 1kpps"
-    };
+    let rate = if way.measure.contains("--rate") { "" } else { "--rate 1kpps" };
     let (count, wait) = (case.count, case.wait.as_millis());
-    let options = format!(
-        "--count {count} --wait {wait}ms --schedule periodic --format json {rate} {}",
-        way.measure
-    );
-    let measure =
-        format!("measure {address} --interface {SENDER_INTERFACE} --port {STAMP_PORT} {options}");
+    let options = format!("--count {count} --wait {wait}ms --schedule periodic --format json {rate} {}", way.measure);
+    let measure = format!("measure {address} --interface {SENDER_INTERFACE} --port {STAMP_PORT} {options}");
     let outcome = Leadline::start(&network.sender, &measure).finish(Duration::from_secs(40));
     drop(far_end);
     (wire.finish(), outcome)

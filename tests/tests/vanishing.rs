@@ -27,19 +27,12 @@ fn peer_down() {
     let _reflector = start_reflector(&network, "");
     let measurement = start_measurement(&network, "--rate 1kpps --duration 4s");
     std::thread::sleep(Duration::from_secs(2));
-    network
-        .reflector
-        .run(&format!("ip link set {REFLECTOR_INTERFACE} down"));
+    network.reflector.run(&format!("ip link set {REFLECTOR_INTERFACE} down"));
     std::thread::sleep(Duration::from_millis(500));
-    network
-        .reflector
-        .run(&format!("ip link set {REFLECTOR_INTERFACE} up"));
+    network.reflector.run(&format!("ip link set {REFLECTOR_INTERFACE} up"));
     let outcome = measurement.finish(Duration::from_secs(20));
     let dropped = assert_dropped_by_tester(&outcome, &["tx_dropped", "EBUSY", "ENETDOWN", "ENXIO"]);
-    assert!(
-        (200..1_500).contains(&dropped),
-        "{dropped} dropped in half a second: {outcome}"
-    );
+    assert!((200..1_500).contains(&dropped), "{dropped} dropped in half a second: {outcome}");
     assert!(packets(&outcome, "received") > 2_000, "{outcome}");
 }
 
@@ -62,10 +55,7 @@ fn receive_ring_full() {
     measurement.signal(Signal::SIGCONT);
     let outcome = measurement.finish(Duration::from_secs(40));
     wire.finish();
-    assert_dropped_by_tester(
-        &outcome,
-        &["rx_ring_full", "rx_fill_ring_empty_descs", "rx_dropped"],
-    );
+    assert_dropped_by_tester(&outcome, &["rx_ring_full", "rx_fill_ring_empty_descs", "rx_dropped"]);
 }
 
 /// A reflector dies: the stream stops by itself, and which way its last packets died cannot be known.
@@ -83,18 +73,11 @@ fn reflector_killed() {
     std::thread::sleep(Duration::from_secs(2));
     reflector.kill();
     let outcome = measurement.finish(Duration::from_secs(20));
-    assert!(
-        started.elapsed() < Duration::from_secs(10),
-        "the stream went on: {outcome}"
-    );
+    assert!(started.elapsed() < Duration::from_secs(10), "the stream went on: {outcome}");
     wire.finish();
     assert!(packets(&outcome, "received") > 500, "{outcome}");
     assert!(packets(&outcome, "unattributable") > 500, "{outcome}");
-    assert_eq!(
-        packets(&outcome, "unattributable"),
-        packets(&outcome, "lost"),
-        "{outcome}"
-    );
+    assert_eq!(packets(&outcome, "unattributable"), packets(&outcome, "lost"), "{outcome}");
     assert_eq!(verdict(&outcome), "unattributable", "{outcome}");
 }
 
@@ -110,18 +93,11 @@ fn peer_without_a_program() {
     let measurement = start_measurement(&network, "--rate 500pps --count 200 --via socket --force");
     let outcome = measurement.finish(Duration::from_secs(20));
     assert_eq!(outcome.status.code(), Some(1), "{outcome}");
-    assert_eq!(
-        outcome.report()["loss_ratio"].as_f64(),
-        Some(1.0),
-        "{outcome}"
-    );
+    assert_eq!(outcome.report()["loss_ratio"].as_f64(), Some(1.0), "{outcome}");
     assert_ne!(verdict(&outcome), "valid", "{outcome}");
     let summary = reflector.interrupt();
     let said = format!("{}{}", summary.standard_output, summary.standard_error);
-    assert!(
-        said.contains("xdp_tx_errors"),
-        "the reflector does not name what lost its replies: {summary}"
-    );
+    assert!(said.contains("xdp_tx_errors"), "the reflector does not name what lost its replies: {summary}");
 }
 
 /// A source outside the allow-list is not answered, and the reflector counts why.
@@ -136,21 +112,15 @@ fn source_not_allowed() {
     let reflector = Leadline::start(&network.reflector, &elsewhere);
     std::thread::sleep(Duration::from_secs(2));
     wire.arm(Script::default());
-    let outcome = start_measurement(&network, "--rate 500pps --count 100 --force")
-        .finish(Duration::from_secs(20));
+    let outcome = start_measurement(&network, "--rate 500pps --count 100 --force").finish(Duration::from_secs(20));
     assert_eq!(outcome.status.code(), Some(1), "{outcome}");
     assert_eq!(packets(&outcome, "received"), 0, "{outcome}");
     wire.finish();
     let summary = reflector.interrupt();
     let said = format!("{}{}", summary.standard_output, summary.standard_error);
-    let reason = said
-        .lines()
-        .rfind(|line| line.contains("allow"))
-        .unwrap_or_default();
+    let reason = said.lines().rfind(|line| line.contains("allow")).unwrap_or_default();
     assert!(
-        reason
-            .chars()
-            .any(|character| character.is_ascii_digit() && character != '0'),
+        reason.chars().any(|character| character.is_ascii_digit() && character != '0'),
         "no count of those not allowed: {summary}"
     );
 }
@@ -164,15 +134,10 @@ fn address_of_nobody() {
     let network = Network::direct();
     for family in [Family::V4, Family::V6] {
         let nobody = family.address(77);
-        let measure = format!(
-            "measure {nobody} --interface {SENDER_INTERFACE} --rate 1kpps --count 10 --format json"
-        );
+        let measure = format!("measure {nobody} --interface {SENDER_INTERFACE} --rate 1kpps --count 10 --format json");
         let outcome = Leadline::start(&network.sender, &measure).finish(Duration::from_secs(20));
         assert_eq!(outcome.status.code(), Some(1), "{outcome}");
-        assert!(
-            outcome.standard_error.contains(&nobody.to_string()),
-            "{outcome}"
-        );
+        assert!(outcome.standard_error.contains(&nobody.to_string()), "{outcome}");
         assert!(outcome.standard_output.is_empty(), "{outcome}");
     }
 }
@@ -184,10 +149,7 @@ fn longer_than_a_buffer() {
         return;
     }
     let network = Network::direct();
-    for (namespace, interface) in [
-        (&network.sender, SENDER_INTERFACE),
-        (&network.reflector, REFLECTOR_INTERFACE),
-    ] {
+    for (namespace, interface) in [(&network.sender, SENDER_INTERFACE), (&network.reflector, REFLECTOR_INTERFACE)] {
         namespace.run(&format!("ip link set {interface} mtu 9000"));
     }
     let reflect = format!("reflect --interface {REFLECTOR_INTERFACE}");
@@ -198,13 +160,9 @@ fn longer_than_a_buffer() {
         assert!(refusal.standard_error.contains("MTU"), "{refusal}");
         return;
     }
-    let outcome = start_measurement(&network, "--rate 500pps --count 200 --size 8000")
-        .finish(Duration::from_secs(20));
+    let outcome = start_measurement(&network, "--rate 500pps --count 200 --size 8000").finish(Duration::from_secs(20));
     if outcome.standard_output.is_empty() {
-        assert!(
-            outcome.standard_error.contains("MTU") || outcome.standard_error.contains("size"),
-            "{outcome}"
-        );
+        assert!(outcome.standard_error.contains("MTU") || outcome.standard_error.contains("size"), "{outcome}");
     } else {
         assert_eq!(packets(&outcome, "received"), 200, "{outcome}");
     }
@@ -218,21 +176,13 @@ fn overload_is_not_the_networks_loss() {
         return;
     }
     let network = Network::direct();
-    for (namespace, interface) in [
-        (&network.sender, SENDER_INTERFACE),
-        (&network.reflector, REFLECTOR_INTERFACE),
-    ] {
+    for (namespace, interface) in [(&network.sender, SENDER_INTERFACE), (&network.reflector, REFLECTOR_INTERFACE)] {
         namespace.run(&format!("tc qdisc delete dev {interface} root"));
     }
     let _reflector = start_reflector(&network, "");
-    let outcome =
-        start_measurement(&network, "--rate 5Mpps --count 2000000").finish(Duration::from_secs(60));
+    let outcome = start_measurement(&network, "--rate 5Mpps --count 2000000").finish(Duration::from_secs(60));
     let report = outcome.report();
-    assert_eq!(
-        report["packets"]["lost_forward"].as_u64().unwrap_or(0),
-        0,
-        "{outcome}"
-    );
+    assert_eq!(report["packets"]["lost_forward"].as_u64().unwrap_or(0), 0, "{outcome}");
     if packets(&outcome, "lost") > 0 {
         assert_ne!(verdict(&outcome), "valid", "{outcome}");
     }
@@ -240,19 +190,11 @@ fn overload_is_not_the_networks_loss() {
 
 fn start_reflector(network: &Network, options: &str) -> Leadline {
     let target = SocketAddr::new(FAMILY.reflector(), STAMP_PORT);
-    Leadline::start_reflector(
-        network,
-        &format!("--interface {REFLECTOR_INTERFACE} {options}"),
-        target,
-    )
+    Leadline::start_reflector(network, &format!("--interface {REFLECTOR_INTERFACE} {options}"), target)
 }
 
 fn start_measurement(network: &Network, options: &str) -> Leadline {
-    let wait = if options.contains("--wait") {
-        ""
-    } else {
-        "--wait 1s"
-    };
+    let wait = if options.contains("--wait") { "" } else { "--wait 1s" };
     let target = FAMILY.reflector();
     Leadline::start(
         &network.sender,
@@ -263,16 +205,10 @@ fn start_measurement(network: &Network, options: &str) -> Leadline {
 /// Returns when the sender's interface has sent so many packets.
 fn await_stream(network: &Network, packets: u64) {
     let sent = || {
-        let links: Value = serde_json::from_str(
-            &network
-                .sender
-                .run(&format!("ip -j -s link show dev {SENDER_INTERFACE}")),
-        )
-        .expect("ip -j prints JSON");
-        links
-            .pointer("/0/stats64/tx/packets")
-            .and_then(Value::as_u64)
-            .expect("a count of packets sent")
+        let links: Value =
+            serde_json::from_str(&network.sender.run(&format!("ip -j -s link show dev {SENDER_INTERFACE}")))
+                .expect("ip -j prints JSON");
+        links.pointer("/0/stats64/tx/packets").and_then(Value::as_u64).expect("a count of packets sent")
     };
     let (first, deadline) = (sent(), Instant::now() + Duration::from_secs(15));
     while sent() < first + packets {
@@ -285,28 +221,14 @@ fn await_stream(network: &Network, packets: u64) {
 /// it is laid at the network's door. Returns how many there were.
 fn assert_dropped_by_tester(outcome: &Outcome, counters: &[&str]) -> u64 {
     let report = outcome.report();
-    let total = report
-        .pointer("/tester_drops/total")
-        .and_then(Value::as_u64)
-        .unwrap_or(0);
+    let total = report.pointer("/tester_drops/total").and_then(Value::as_u64).unwrap_or(0);
     assert!(total > 0, "no drops of the tester's: {outcome}");
-    let places = report["tester_drops"]["places"]
-        .as_array()
-        .cloned()
-        .unwrap_or_default();
+    let places = report["tester_drops"]["places"].as_array().cloned().unwrap_or_default();
     let named = |place: &Value| {
-        place["counter"]
-            .as_str()
-            .is_some_and(|counter| counters.iter().any(|name| counter.contains(name)))
+        place["counter"].as_str().is_some_and(|counter| counters.iter().any(|name| counter.contains(name)))
     };
-    assert!(
-        places.iter().any(named),
-        "none of {counters:?} is among the places: {outcome}"
-    );
-    let sum: u64 = places
-        .iter()
-        .filter_map(|place| place["count"].as_u64())
-        .sum();
+    assert!(places.iter().any(named), "none of {counters:?} is among the places: {outcome}");
+    let sum: u64 = places.iter().filter_map(|place| place["count"].as_u64()).sum();
     assert_eq!(sum, total, "the places' sum: {outcome}");
     assert_eq!(verdict(outcome), "invalid", "{outcome}");
     for way in ["lost_forward", "lost_backward"] {
@@ -320,14 +242,9 @@ fn assert_dropped_by_tester(outcome: &Outcome, counters: &[&str]) -> u64 {
 }
 
 fn packets(outcome: &Outcome, name: &str) -> u64 {
-    outcome.report()["packets"][name]
-        .as_u64()
-        .unwrap_or_else(|| panic!("no packets.{name}: {outcome}"))
+    outcome.report()["packets"][name].as_u64().unwrap_or_else(|| panic!("no packets.{name}: {outcome}"))
 }
 
 fn verdict(outcome: &Outcome) -> String {
-    outcome.report()["validity"]["verdict"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
+    outcome.report()["validity"]["verdict"].as_str().unwrap_or_default().to_owned()
 }
