@@ -1,6 +1,5 @@
 //! Leadline measures IP performance with its data path in eBPF and AF_XDP; this library is all of the product but its
 //! `main`.
-//! Leadline.
 
 pub mod attach;
 pub mod clock;
@@ -10,3 +9,4 @@ pub mod lab;
 pub mod net;
 pub mod port;
 pub mod report;
+pub mod session;
