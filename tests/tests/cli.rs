@@ -71,10 +71,7 @@ fn wrong_command_lines_say_what_would_be_right() {
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{line}\n{stderr}");
         assert!(output.stdout.is_empty(), "{line}");
-        assert!(
-            stderr.starts_with("error: ") && stderr.contains("\n  help: "),
-            "{line}\n{stderr}"
-        );
+        assert!(stderr.starts_with("error: ") && stderr.contains("\n  help: "), "{line}\n{stderr}");
         transcript += &format!("$ leadline {line}\n{stderr}\n");
     }
     assert_data_eq!(transcript, file!["snapshots/errors.txt"].raw());
@@ -87,26 +84,17 @@ fn help_of_leadline() {
 
 #[test]
 fn help_of_measure() {
-    assert_data_eq!(
-        help(&["measure", "--help"]),
-        file!["snapshots/help_measure.txt"].raw()
-    );
+    assert_data_eq!(help(&["measure", "--help"]), file!["snapshots/help_measure.txt"].raw());
 }
 
 #[test]
 fn short_help_of_measure() {
-    assert_data_eq!(
-        help(&["measure", "-h"]),
-        file!["snapshots/help_measure_short.txt"].raw()
-    );
+    assert_data_eq!(help(&["measure", "-h"]), file!["snapshots/help_measure_short.txt"].raw());
 }
 
 #[test]
 fn help_of_reflect() {
-    assert_data_eq!(
-        help(&["reflect", "--help"]),
-        file!["snapshots/help_reflect.txt"].raw()
-    );
+    assert_data_eq!(help(&["reflect", "--help"]), file!["snapshots/help_reflect.txt"].raw());
 }
 
 #[test]
@@ -117,20 +105,14 @@ fn help_of_lab() {
 
 #[test]
 fn help_of_doctor() {
-    assert_data_eq!(
-        help(&["doctor", "--help"]),
-        file!["snapshots/help_doctor.txt"].raw()
-    );
+    assert_data_eq!(help(&["doctor", "--help"]), file!["snapshots/help_doctor.txt"].raw());
 }
 
 #[test]
 fn version() {
     let output = leadline(["--version"]);
     assert_eq!(output.status.code(), Some(0));
-    assert_eq!(
-        String::from_utf8(output.stdout).unwrap(),
-        format!("leadline {}\n", env!("CARGO_PKG_VERSION"))
-    );
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("leadline {}\n", env!("CARGO_PKG_VERSION")));
 }
 
 #[test]
@@ -138,11 +120,7 @@ fn no_command_shows_the_help_as_an_error() {
     let output = leadline([""; 0]);
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stdout.is_empty());
-    assert!(
-        String::from_utf8(output.stderr)
-            .unwrap()
-            .contains("Usage: leadline")
-    );
+    assert!(String::from_utf8(output.stderr).unwrap().contains("Usage: leadline"));
 }
 
 /// A help text, without the blanks at the ends of its lines.
@@ -151,7 +129,5 @@ fn help(arguments: &[&str]) -> String {
     assert_eq!(output.status.code(), Some(0));
     assert!(output.stderr.is_empty());
     let text = String::from_utf8(output.stdout).unwrap();
-    text.lines()
-        .map(|line| format!("{}\n", line.trim_end()))
-        .collect()
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }

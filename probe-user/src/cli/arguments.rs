@@ -18,12 +18,7 @@ use crate::report::advice::Failure;
 /// end reflects them there; AF_XDP rings send and receive them. Any STAMP or TWAMP Light reflector can answer a
 /// measurement, and `leadline reflect` answers any STAMP sender.
 #[derive(Debug, Parser)]
-#[command(
-    name = "leadline",
-    version,
-    max_term_width = 100,
-    infer_long_args = false
-)]
+#[command(name = "leadline", version, max_term_width = 100, infer_long_args = false)]
 #[command(subcommand_required = true, disable_help_subcommand = true)]
 #[command(after_long_help = EXIT_STATUS)]
 pub(super) struct Arguments {
@@ -81,12 +76,7 @@ pub(super) enum LabCommand {
     /// Run a command where the sender is, and exit with its status
     Run {
         /// The command and its arguments, best after --
-        #[arg(
-            trailing_var_arg = true,
-            allow_hyphen_values = true,
-            required = true,
-            value_name = "COMMAND"
-        )]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true, value_name = "COMMAND")]
         command: Vec<OsString>,
     },
 }
@@ -127,9 +117,7 @@ impl Arguments {
             Command::Lab(LabCommand::Up) => dispatch::lab_up(),
             Command::Lab(LabCommand::Down) => dispatch::lab_down(),
             Command::Lab(LabCommand::Run { command }) => dispatch::lab_run(&command),
-            Command::Doctor(arguments) => {
-                dispatch::doctor(arguments.interface.as_ref(), arguments.output.format)
-            }
+            Command::Doctor(arguments) => dispatch::doctor(arguments.interface.as_ref(), arguments.output.format),
         }
     }
 }

@@ -4,22 +4,14 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::configuration::{
-    InterfaceName, MeasurementConfiguration, OutputFormat, ReflectConfiguration,
-};
+use crate::configuration::{InterfaceName, MeasurementConfiguration, OutputFormat, ReflectConfiguration};
 use crate::report::advice::Failure;
 
-pub(super) fn reflect(
-    _configuration: ReflectConfiguration,
-    _format: OutputFormat,
-) -> Result<ExitCode, Failure> {
+pub(super) fn reflect(_configuration: ReflectConfiguration, _format: OutputFormat) -> Result<ExitCode, Failure> {
     Err(missing("reflect"))
 }
 
-pub(super) fn measure(
-    _configuration: MeasurementConfiguration,
-    _format: OutputFormat,
-) -> Result<ExitCode, Failure> {
+pub(super) fn measure(_configuration: MeasurementConfiguration, _format: OutputFormat) -> Result<ExitCode, Failure> {
     Err(missing("measure"))
 }
 
@@ -36,10 +28,7 @@ pub(super) fn lab_run(_command: &[OsString]) -> Result<ExitCode, Failure> {
     Err(missing("lab run"))
 }
 
-pub(super) fn doctor(
-    _interface: Option<&InterfaceName>,
-    _format: OutputFormat,
-) -> Result<ExitCode, Failure> {
+pub(super) fn doctor(_interface: Option<&InterfaceName>, _format: OutputFormat) -> Result<ExitCode, Failure> {
     Err(missing("doctor"))
 }
 

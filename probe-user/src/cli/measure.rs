@@ -8,9 +8,9 @@ use clap::Args;
 
 use super::arguments::OutputArguments;
 use crate::configuration::{
-    ConfigurationError, InterfaceName, LogConfiguration, MeasurementBuilder,
-    MeasurementConfiguration, Rate, Schedule, StreamOptions, Target, TimestampFormat, Via,
-    parse_address, parse_duration, parse_socket_address, parse_whole_number,
+    ConfigurationError, InterfaceName, LogConfiguration, MeasurementBuilder, MeasurementConfiguration, Rate, Schedule,
+    StreamOptions, Target, TimestampFormat, Via, parse_address, parse_duration, parse_socket_address,
+    parse_whole_number,
 };
 
 #[derive(Debug, Args)]
@@ -157,10 +157,7 @@ Exit status:
   2  the command line was at fault";
 
 impl MeasureArguments {
-    pub(super) fn configuration(
-        self,
-        log: LogConfiguration,
-    ) -> Result<MeasurementConfiguration, ConfigurationError> {
+    pub(super) fn configuration(self, log: LogConfiguration) -> Result<MeasurementConfiguration, ConfigurationError> {
         let mut builder = MeasurementConfiguration::builder(self.interface)
             .shared(self.shared.into())
             .report_interval(self.interval)
@@ -177,14 +174,8 @@ impl MeasureArguments {
         if let Some(stop_after) = self.stop_after {
             builder = builder.stop_after(stop_after);
         }
-        let builder = self
-            .targets
-            .into_iter()
-            .fold(builder, MeasurementBuilder::target);
-        let builder = self
-            .streams
-            .into_iter()
-            .fold(builder, MeasurementBuilder::stream);
+        let builder = self.targets.into_iter().fold(builder, MeasurementBuilder::target);
+        let builder = self.streams.into_iter().fold(builder, MeasurementBuilder::stream);
         builder.build()
     }
 }

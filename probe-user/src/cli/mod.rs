@@ -47,11 +47,7 @@ fn answer(error: &clap::Error) -> ExitCode {
 fn fail(failure: &Failure) -> ExitCode {
     // Where standard error cannot be written, the exit status is all that is left to say.
     let _ = write!(std::io::stderr(), "{failure}");
-    if failure.is_usage {
-        ExitCode::from(2)
-    } else {
-        ExitCode::FAILURE
-    }
+    if failure.is_usage { ExitCode::from(2) } else { ExitCode::FAILURE }
 }
 
 /// The definition of the command line, for manuals and completions.

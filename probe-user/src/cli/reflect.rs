@@ -8,8 +8,8 @@ use ipnet::IpNet;
 
 use super::arguments::OutputArguments;
 use crate::configuration::{
-    ConfigurationError, InterfaceName, LogConfiguration, ReflectBuilder, ReflectConfiguration,
-    ReplyFormat, parse_address, parse_network, parse_socket_address, parse_whole_number,
+    ConfigurationError, InterfaceName, LogConfiguration, ReflectBuilder, ReflectConfiguration, ReplyFormat,
+    parse_address, parse_network, parse_socket_address, parse_whole_number,
 };
 
 #[derive(Debug, Args)]
@@ -55,10 +55,7 @@ pub(super) struct ReflectArguments {
 }
 
 impl ReflectArguments {
-    pub(super) fn configuration(
-        self,
-        log: LogConfiguration,
-    ) -> Result<ReflectConfiguration, ConfigurationError> {
+    pub(super) fn configuration(self, log: LogConfiguration) -> Result<ReflectConfiguration, ConfigurationError> {
         let builder = ReflectConfiguration::builder(self.interface)
             .stateless(self.stateless)
             .timestamp_format(self.timestamp_format)
@@ -66,10 +63,7 @@ impl ReflectArguments {
             .log(log);
         let builder = self.ports.into_iter().fold(builder, ReflectBuilder::port);
         let builder = self.allow.into_iter().fold(builder, ReflectBuilder::allow);
-        let builder = self
-            .addresses
-            .into_iter()
-            .fold(builder, ReflectBuilder::address);
+        let builder = self.addresses.into_iter().fold(builder, ReflectBuilder::address);
         builder.build()
     }
 }

@@ -29,10 +29,7 @@ pub use style::Style;
 /// When standard output cannot be written.
 pub fn write_to_stdout(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
-    match stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-    {
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
             causes: vec![error.to_string()],
             ..Failure::new("the result cannot be written to standard output")

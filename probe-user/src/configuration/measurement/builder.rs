@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::{MeasurementConfiguration, TimestampFormat, Via};
 use crate::configuration::{
-    ConfigurationError, DurationText, InterfaceName, LogConfiguration, StreamConfiguration,
-    StreamOptions, Target, ValueError,
+    ConfigurationError, DurationText, InterfaceName, LogConfiguration, StreamConfiguration, StreamOptions, Target,
+    ValueError,
 };
 
 /// The waiting time of most entries of the registry (RFC 8912).
@@ -138,33 +138,13 @@ impl MeasurementBuilder {
     /// The first option that cannot be as given.
     pub fn build(self) -> Result<MeasurementConfiguration, ConfigurationError> {
         above_zero("--wait", self.wait, "no reply could ever be in time", "3s")?;
-        above_zero(
-            "--stop-after",
-            self.stop_after,
-            "the stream would stop before it began",
-            "5s",
-        )?;
+        above_zero("--stop-after", self.stop_after, "the stream would stop before it began", "5s")?;
         if let Some(interval) = self.report_interval {
-            above_zero(
-                "--interval",
-                interval,
-                "results cannot come without a pause",
-                "1s",
-            )?;
+            above_zero("--interval", interval, "results cannot come without a pause", "1s")?;
         }
-        if let Some(address) = self
-            .reflector_counters
-            .filter(|address| address.port() == 0)
-        {
-            let reason = ValueError::new(
-                "there is no port 0",
-                "give the ADDRESS:PORT that the reflector was given",
-            );
-            return Err(ConfigurationError::new(
-                "--reflector-counters",
-                address,
-                reason,
-            ));
+        if let Some(address) = self.reflector_counters.filter(|address| address.port() == 0) {
+            let reason = ValueError::new("there is no port 0", "give the ADDRESS:PORT that the reflector was given");
+            return Err(ConfigurationError::new("--reflector-counters", address, reason));
         }
         let queues = self.queues.map(queue_count).transpose()?;
         self.check_source()?;
@@ -188,24 +168,13 @@ impl MeasurementBuilder {
         let Some(source) = self.source else {
             return Ok(());
         };
-        let refuse = |why: String, help: &str| {
-            Err(ConfigurationError::new(
-                "--source",
-                source,
-                ValueError::new(why, help),
-            ))
-        };
+        let refuse =
+            |why: String, help: &str| Err(ConfigurationError::new("--source", source, ValueError::new(why, help)));
         if source.is_unspecified() || source.is_multicast() {
-            return refuse(
-                "no packet can come from this address".to_owned(),
-                "give an address of the interface",
-            );
+            return refuse("no packet can come from this address".to_owned(), "give an address of the interface");
         }
-        let other_family = |target: &&Target| {
-            target
-                .address()
-                .is_some_and(|address| address.is_ipv6() != source.is_ipv6())
-        };
+        let other_family =
+            |target: &&Target| target.address().is_some_and(|address| address.is_ipv6() != source.is_ipv6());
         match self.targets.iter().find(other_family) {
             None => Ok(()),
             Some(target) => refuse(
@@ -217,10 +186,7 @@ impl MeasurementBuilder {
 
     fn validated_streams(&self) -> Result<Vec<StreamConfiguration>, ConfigurationError> {
         if self.targets.is_empty() {
-            let reason = ValueError::new(
-                "there is nobody to send to",
-                "give the address or name of a reflector",
-            );
+            let reason = ValueError::new("there is nobody to send to", "give the address or name of a reflector");
             return Err(ConfigurationError::new("TARGET", "", reason));
         }
         let alone = [StreamOptions::default()];
@@ -228,53 +194,32 @@ impl MeasurementBuilder {
             [] => (alone.as_slice(), "--"),
             several => (several, "--stream "),
         };
-        let pairs = self
-            .targets
-            .iter()
-            .flat_map(|target| specifications.iter().map(move |options| (target, options)));
+        let pairs = self.targets.iter().flat_map(|target| specifications.iter().map(move |options| (target, options)));
         // Every stream draws from a seed of its own, or all would start together.
         pairs
             .zip(0u64..)
             .map(|((target, options), index)| {
-                let seed = options
-                    .seed
-                    .or_else(|| self.shared.seed.map(|seed| seed.wrapping_add(index)));
-                StreamOptions {
-                    seed,
-                    ..options.or(&self.shared)
-                }
-                .validate(target, prefix)
+                let seed = options.seed.or_else(|| self.shared.seed.map(|seed| seed.wrapping_add(index)));
+                StreamOptions { seed, ..options.or(&self.shared) }.validate(target, prefix)
             })
             .collect()
     }
 }
 
-fn above_zero(
-    option: &str,
-    duration: Duration,
-    why: &str,
-    example: &str,
-) -> Result<(), ConfigurationError> {
+fn above_zero(option: &str, duration: Duration, why: &str, example: &str) -> Result<(), ConfigurationError> {
     if duration > Duration::ZERO {
         return Ok(());
     }
     let reason = ValueError::new(why, format!("give a time above 0, as in {example}"));
-    Err(ConfigurationError::new(
-        option,
-        DurationText(duration),
-        reason,
-    ))
+    Err(ConfigurationError::new(option, DurationText(duration), reason))
 }
 
 fn queue_count(queues: u64) -> Result<NonZeroU32, ConfigurationError> {
-    u32::try_from(queues)
-        .ok()
-        .and_then(NonZeroU32::new)
-        .ok_or_else(|| {
-            let reason = ValueError::new(
-                "an interface has one queue at least and a few thousand at most",
-                "give how many of the interface's queues to use, or leave it out for all",
-            );
-            ConfigurationError::new("--queues", queues, reason)
-        })
+    u32::try_from(queues).ok().and_then(NonZeroU32::new).ok_or_else(|| {
+        let reason = ValueError::new(
+            "an interface has one queue at least and a few thousand at most",
+            "give how many of the interface's queues to use, or leave it out for all",
+        );
+        ConfigurationError::new("--queues", queues, reason)
+    })
 }

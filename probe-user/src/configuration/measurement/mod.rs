@@ -12,8 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigurationError, FRAME_OVERHEAD_OCTETS, InterfaceName, LogConfiguration,
-    StreamConfiguration, ValueError,
+    ConfigurationError, FRAME_OVERHEAD_OCTETS, InterfaceName, LogConfiguration, StreamConfiguration, ValueError,
 };
 
 pub use builder::MeasurementBuilder;
@@ -36,10 +35,7 @@ impl FromStr for Via {
         match text {
             "xdp" => Ok(Self::Xdp),
             "socket" => Ok(Self::Socket),
-            _ => Err(ValueError::new(
-                "there is no such way to send and receive",
-                "give xdp or socket",
-            )),
+            _ => Err(ValueError::new("there is no such way to send and receive", "give xdp or socket")),
         }
     }
 }
@@ -62,10 +58,7 @@ impl FromStr for TimestampFormat {
         match text {
             "ntp" => Ok(Self::Ntp),
             "ptp" => Ok(Self::Ptp),
-            _ => Err(ValueError::new(
-                "there is no such timestamp format",
-                "give ntp or ptp",
-            )),
+            _ => Err(ValueError::new("there is no such timestamp format", "give ntp or ptp")),
         }
     }
 }
@@ -111,15 +104,9 @@ impl MeasurementConfiguration {
     ///
     /// # Errors
     /// When it does not: the error blames the fastest stream's rate.
-    pub fn check_link_speed(
-        &self,
-        ip_lengths: &[u16],
-        bits_per_second: u64,
-    ) -> Result<(), ConfigurationError> {
+    pub fn check_link_speed(&self, ip_lengths: &[u16], bits_per_second: u64) -> Result<(), ConfigurationError> {
         let on_link = |(stream, length): (&StreamConfiguration, &u16)| {
-            stream
-                .rate
-                .link_bits_per_second(*length, FRAME_OVERHEAD_OCTETS)
+            stream.rate.link_bits_per_second(*length, FRAME_OVERHEAD_OCTETS)
         };
         let streams = || self.streams.iter().zip(ip_lengths);
         let total: u128 = streams().map(on_link).sum();
@@ -127,9 +114,8 @@ impl MeasurementConfiguration {
             return Ok(());
         }
         let fastest = streams().max_by_key(|pair| on_link(*pair));
-        let (rate, length) = fastest.map_or_else(Default::default, |(stream, length)| {
-            (stream.rate.to_string(), *length)
-        });
+        let (rate, length) =
+            fastest.map_or_else(Default::default, |(stream, length)| (stream.rate.to_string(), *length));
         let speed = bits_per_second as f64 / 1e6;
         let needed = total as f64 / 1e6;
         let why = match self.streams.len() {
@@ -144,16 +130,9 @@ impl MeasurementConfiguration {
         };
         let frame_bits = (u64::from(length) + u64::from(FRAME_OVERHEAD_OCTETS)) * 8;
         let help = match self.streams.len() {
-            1 => format!(
-                "give at most {}pps for packets of {length} octets",
-                bits_per_second / frame_bits
-            ),
+            1 => format!("give at most {}pps for packets of {length} octets", bits_per_second / frame_bits),
             _ => "lower the rates or drop a stream".to_owned(),
         };
-        Err(ConfigurationError::new(
-            "--rate",
-            rate,
-            ValueError::new(why, help),
-        ))
+        Err(ConfigurationError::new("--rate", rate, ValueError::new(why, help)))
     }
 }

@@ -7,32 +7,23 @@ use crate::configuration::{Extent, Rate, Schedule, StreamOptions};
 
 fn builder(targets: &[&str]) -> MeasurementBuilder {
     let builder = MeasurementConfiguration::builder("probe0".parse().unwrap());
-    targets.iter().fold(builder, |builder, target| {
-        builder.target(target.parse().unwrap())
-    })
+    targets.iter().fold(builder, |builder, target| builder.target(target.parse().unwrap()))
 }
 
 fn shared(text: &str) -> Result<MeasurementConfiguration, ConfigurationError> {
-    builder(&["198.18.0.2"])
-        .shared(text.parse().unwrap())
-        .build()
+    builder(&["198.18.0.2"]).shared(text.parse().unwrap()).build()
 }
 
 #[test]
 fn the_defaults_are_the_documented_ones() {
-    let configuration = builder(&["198.18.0.2", "fd00:6c64::2", "reflector.example"])
-        .build()
-        .unwrap();
+    let configuration = builder(&["198.18.0.2", "fd00:6c64::2", "reflector.example"]).build().unwrap();
     assert_eq!(configuration.wait, Duration::from_secs(3));
     assert_eq!(configuration.stop_after, Duration::from_secs(5));
     assert_eq!(configuration.streams.len(), 3);
     let stream = &configuration.streams[0];
     assert_eq!(stream.schedule, Schedule::Periodic);
     assert_eq!(stream.extent, Extent::Duration(Duration::from_secs(10)));
-    assert_eq!(
-        (stream.dscp, stream.ttl, stream.port, stream.seed),
-        (0, 255, 862, None)
-    );
+    assert_eq!((stream.dscp, stream.ttl, stream.port, stream.seed), (0, 255, 862, None));
     // The smallest STAMP frame has 90 octets over IPv4: 14 of Ethernet and 4 of check sequence around the packet.
     assert_eq!(stream.ip_length("198.18.0.2".parse().unwrap()), Ok(72));
     assert_eq!(stream.ip_length("fd00::1".parse().unwrap()), Ok(92));
@@ -50,15 +41,7 @@ fn streams_are_targets_times_specifications() {
     let seen: Vec<_> = configuration
         .streams
         .iter()
-        .map(|stream| {
-            (
-                stream.target.to_string(),
-                stream.schedule,
-                stream.rate.to_string(),
-                stream.dscp,
-                stream.seed,
-            )
-        })
+        .map(|stream| (stream.target.to_string(), stream.schedule, stream.rate.to_string(), stream.dscp, stream.seed))
         .collect();
     let expected = [
         ("198.18.0.2", Schedule::Periodic, "100kpps", 46, Some(7)),
@@ -68,13 +51,7 @@ fn streams_are_targets_times_specifications() {
     ];
     assert_eq!(
         seen,
-        expected.map(|(target, schedule, rate, dscp, seed)| (
-            target.to_owned(),
-            schedule,
-            rate.to_owned(),
-            dscp,
-            seed
-        ))
+        expected.map(|(target, schedule, rate, dscp, seed)| (target.to_owned(), schedule, rate.to_owned(), dscp, seed))
     );
 }
 
@@ -98,28 +75,15 @@ fn a_stream_that_cannot_be_is_refused() {
     ] {
         let error = shared(text).unwrap_err();
         assert_eq!(error.to_string(), format!("{blamed} cannot be used"));
-        assert!(
-            !error.reason().to_string().is_empty() && !error.reason().help().is_empty(),
-            "{text}"
-        );
-        let error = builder(&["198.18.0.2"])
-            .stream(text.parse().unwrap())
-            .build()
-            .unwrap_err();
+        assert!(!error.reason().to_string().is_empty() && !error.reason().help().is_empty(), "{text}");
+        let error = builder(&["198.18.0.2"]).stream(text.parse().unwrap()).build().unwrap_err();
         let blamed = blamed.replacen("--", "--stream ", 1);
         let (key, value) = blamed.rsplit_once(' ').unwrap();
         assert_eq!(error.to_string(), format!("{key}={value} cannot be used"));
     }
-    for text in [
-        "size=72",
-        "size=65535",
-        "dscp=63",
-        "ttl=1",
-        "port=65535",
-        "count=1",
-        "duration=1ns",
-        "rate=0.000001bps",
-    ] {
+    for text in
+        ["size=72", "size=65535", "dscp=63", "ttl=1", "port=65535", "count=1", "duration=1ns", "rate=0.000001bps"]
+    {
         assert!(shared(text).is_ok(), "{text}");
     }
 }
@@ -127,28 +91,14 @@ fn a_stream_that_cannot_be_is_refused() {
 #[test]
 fn the_smallest_packet_depends_on_the_family() {
     let size = |target: &str, size: u64| {
-        builder(&[target])
-            .shared(StreamOptions {
-                size: Some(size),
-                ..StreamOptions::default()
-            })
-            .build()
+        builder(&[target]).shared(StreamOptions { size: Some(size), ..StreamOptions::default() }).build()
     };
     assert!(size("fd00::2", 91).is_err());
     assert!(size("fd00::2", 92).is_ok());
     let named = size("reflector.example", 80).unwrap();
-    assert!(
-        named.streams[0]
-            .ip_length("198.18.0.2".parse().unwrap())
-            .is_ok()
-    );
-    let error = named.streams[0]
-        .ip_length("fd00::2".parse().unwrap())
-        .unwrap_err();
-    assert_eq!(
-        error.reason().to_string(),
-        "the smallest STAMP packet over IPv6 has 92 octets (RFC 8762)"
-    );
+    assert!(named.streams[0].ip_length("198.18.0.2".parse().unwrap()).is_ok());
+    let error = named.streams[0].ip_length("fd00::2".parse().unwrap()).unwrap_err();
+    assert_eq!(error.reason().to_string(), "the smallest STAMP packet over IPv6 has 92 octets (RFC 8762)");
 }
 
 #[test]
@@ -164,23 +114,11 @@ fn a_run_that_cannot_be_is_refused() {
         (one().source("::1".parse().ok()), "--source ::1"),
         (one().source("0.0.0.0".parse().ok()), "--source 0.0.0.0"),
         (one().source("224.0.0.1".parse().ok()), "--source 224.0.0.1"),
-        (
-            one().reflector_counters("198.18.0.2:0".parse().ok()),
-            "--reflector-counters 198.18.0.2:0",
-        ),
+        (one().reflector_counters("198.18.0.2:0".parse().ok()), "--reflector-counters 198.18.0.2:0"),
     ] {
-        assert_eq!(
-            refused.build().unwrap_err().to_string(),
-            format!("{blamed} cannot be used")
-        );
+        assert_eq!(refused.build().unwrap_err().to_string(), format!("{blamed} cannot be used"));
     }
-    assert!(
-        one()
-            .source("198.18.0.1".parse().ok())
-            .queues(Some(2))
-            .build()
-            .is_ok()
-    );
+    assert!(one().source("198.18.0.1".parse().ok()).queues(Some(2)).build().is_ok());
 }
 
 #[test]
@@ -195,27 +133,12 @@ fn the_mtu_bounds_the_packet() {
 fn the_link_bounds_the_rate() {
     // 110 octets on the link for each 72-octet packet: 10^9 / 880 = 1136363.6 packets a second.
     let gigabit = 1_000_000_000;
-    assert!(
-        shared("rate=1136363pps")
-            .unwrap()
-            .check_link_speed(&[72], gigabit)
-            .is_ok()
-    );
-    let error = shared("rate=1136364pps")
-        .unwrap()
-        .check_link_speed(&[72], gigabit)
-        .unwrap_err();
-    assert_eq!(
-        error.reason().help(),
-        "give at most 1136363pps for packets of 72 octets"
-    );
+    assert!(shared("rate=1136363pps").unwrap().check_link_speed(&[72], gigabit).is_ok());
+    let error = shared("rate=1136364pps").unwrap().check_link_speed(&[72], gigabit).unwrap_err();
+    assert_eq!(error.reason().help(), "give at most 1136363pps for packets of 72 octets");
 
     let half: StreamOptions = "rate=600kpps".parse().unwrap();
-    let two = builder(&["198.18.0.2"])
-        .stream(half.clone())
-        .stream(half)
-        .build()
-        .unwrap();
+    let two = builder(&["198.18.0.2"]).stream(half.clone()).stream(half).build().unwrap();
     assert!(two.check_link_speed(&[72, 72], gigabit).is_err());
     assert!(two.check_link_speed(&[72, 72], 2 * gigabit).is_ok());
 }
@@ -223,9 +146,6 @@ fn the_link_bounds_the_rate() {
 #[test]
 fn a_rate_has_an_exact_interval() {
     let configuration = shared("rate=3pps").unwrap();
-    assert_eq!(
-        configuration.streams[0].interval(72).departure(3),
-        1_000_000_000
-    );
+    assert_eq!(configuration.streams[0].interval(72).departure(3), 1_000_000_000);
     assert_eq!(configuration.streams[0].rate, Rate::packets_per_second(3));
 }

@@ -12,28 +12,16 @@ pub(super) fn render(measurement: &Measurement, style: Style) -> String {
     let digits = delay.significant_digits;
     let rows = [
         ("round trip", "delay.round_trip", &delay.round_trip),
-        (
-            "with residence",
-            "delay.round_trip_total",
-            &delay.round_trip_total,
-        ),
+        ("with residence", "delay.round_trip_total", &delay.round_trip_total),
         ("forward", "delay.forward", &delay.forward),
         ("backward", "delay.backward", &delay.backward),
         ("residence", "delay.residence", &delay.residence),
     ];
-    if rows
-        .iter()
-        .all(|(.., statistics)| statistics.median_ns.is_none())
-    {
+    if rows.iter().all(|(.., statistics)| statistics.median_ns.is_none()) {
         return labelled("Delay", &undefined_because(measurement, "delay.round_trip"));
     }
-    let head = [
-        "N", "min", "mean", "median", "p95", "p99", "p99.9", "max", "stddev",
-    ];
-    let mut text = format!(
-        "{}\n",
-        style.bold(&delay_row("Delay", "", head.map(str::to_owned)))
-    );
+    let head = ["N", "min", "mean", "median", "p95", "p99", "p99.9", "max", "stddev"];
+    let mut text = format!("{}\n", style.bold(&delay_row("Delay", "", head.map(str::to_owned))));
     for (label, path, statistics) in rows {
         text += &match statistics.median_ns {
             Some(median) => measured_delay(label, statistics, Unit::suiting(median), digits),
@@ -45,10 +33,7 @@ pub(super) fn render(measurement: &Measurement, style: Style) -> String {
         let sample = counted(count, "packet");
         text += &labelled("", &format!("A percentile of {sample} resolves 1/{count}."));
     }
-    let round_trips = [
-        ("round trip", &delay.round_trip),
-        ("total round trip", &delay.round_trip_total),
-    ];
+    let round_trips = [("round trip", &delay.round_trip), ("total round trip", &delay.round_trip_total)];
     for (noun, statistics) in round_trips {
         if statistics.negative > 0 {
             let negative = counted(statistics.negative, noun);
@@ -70,19 +55,9 @@ fn measured_delay(label: &str, statistics: &DelayStatistics, unit: Unit, digits:
         whole(statistics.max_ns),
         statistics.stddev_ns,
     ];
-    let [min, mean, median, p95, p99, p99_9, max, stddev] = values
-        .map(|value| value.map_or_else(|| "-".to_owned(), |value| unit.number(value, digits)));
-    let cells = [
-        grouped(statistics.count),
-        min,
-        mean,
-        median,
-        p95,
-        p99,
-        p99_9,
-        max,
-        stddev,
-    ];
+    let [min, mean, median, p95, p99, p99_9, max, stddev] =
+        values.map(|value| value.map_or_else(|| "-".to_owned(), |value| unit.number(value, digits)));
+    let cells = [grouped(statistics.count), min, mean, median, p95, p99, p99_9, max, stddev];
     format!("{}\n", delay_row(label, unit.name, cells))
 }
 
