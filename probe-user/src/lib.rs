@@ -2,6 +2,7 @@
 //! `main`.
 
 pub mod attach;
+pub mod cli;
 pub mod clock;
 pub mod configuration;
 pub mod engine;
