@@ -5,14 +5,11 @@
 /// # Panics
 ///
 /// When it may not and `CI=true`: there a skipped test would hide a broken one.
-pub fn is_root(test: &str) -> bool {
+pub(crate) fn is_root(test: &str) -> bool {
     if nix::unistd::geteuid().is_root() {
         return true;
     }
-    assert!(
-        std::env::var_os("CI").is_none_or(|value| value != "true"),
-        "{test} needs root, and CI must not skip it"
-    );
+    assert!(std::env::var_os("CI").is_none_or(|value| value != "true"), "{test} needs root, and CI must not skip it");
     eprintln!("SKIPPED: {test} needs root");
     false
 }
