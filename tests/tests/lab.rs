@@ -106,6 +106,34 @@ fn a_command_gets_its_own_sys_and_gives_its_own_status() {
     assert!(missing.to_string().starts_with("cannot run `no-such-program` in the lab: No such file"), "{missing}");
 }
 
+/// The helper of the test below: becomes a command in the lab that its environment names.
+#[test]
+#[ignore = "run by another test, in a process of its own"]
+fn become_a_command() {
+    let Ok(name) = std::env::var("LEADLINE_TEST_EXEC") else { return };
+    let lab = Lab::find(&Layout::named(&name)).expect("it is up");
+    let command = ["sh", "-c", "test -e /sys/class/net/probe0 && echo $$ && exit 7"].map(OsString::from);
+    let Err(error) = lab.exec(&command);
+    panic!("{error}");
+}
+
+#[test]
+fn this_process_can_become_a_command_in_the_lab() {
+    let Some(place) = Place::new("this_process_can_become") else { return };
+    let _lab = Lab::up(place.options()).expect("up");
+    let child = Command::new(std::env::current_exe().expect("this test"))
+        .args(["--exact", "become_a_command", "--ignored", "--nocapture"])
+        .env("LEADLINE_TEST_EXEC", place.name())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("this test runs");
+    let pid = child.id().to_string();
+    let output = child.wait_with_output().expect("wait");
+    assert_eq!(output.status.code(), Some(7));
+    let written = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(written.lines().any(|line| line == pid), "process {pid} wrote {written}");
+}
+
 #[test]
 fn down_leaves_nothing() {
     let Some(place) = Place::new("down_leaves_nothing") else {
