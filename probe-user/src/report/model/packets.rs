@@ -53,11 +53,11 @@ impl Packets {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reordering {
-    /// Reordered over received, 0 to 1; `null` when nothing was received (section 3.4).
+    /// Reordered over received, 0 to 1; `null` when nothing was received (section 4.1).
     pub ratio: Option<f64>,
     /// Reordered packets.
     pub reordered: u64,
-    /// The largest reordering extent in packets (section 4.2.1); `null` when nothing was reordered.
+    /// The largest reordering extent in packets (section 4.2); `null` when nothing was reordered.
     pub max_extent: Option<u64>,
     /// Whether the true extent may be larger, because the window that is searched ended there.
     pub max_extent_at_least: bool,
@@ -79,10 +79,7 @@ impl TesterDrops {
     /// The drops at `places`, those without any left out, and their sum.
     pub fn at(places: impl IntoIterator<Item = DropPlace>) -> Self {
         let places: Vec<_> = places.into_iter().filter(|place| place.count > 0).collect();
-        Self {
-            total: places.iter().map(|place| place.count).sum(),
-            places,
-        }
+        Self { total: places.iter().map(|place| place.count).sum(), places }
     }
 }
 
@@ -117,36 +114,15 @@ mod tests {
             ..Packets::default()
         };
         assert!(known.balance());
-        assert!(
-            !Packets {
-                sent: 101,
-                ..known.clone()
-            }
-            .balance()
-        );
-        assert!(
-            !Packets {
-                unattributable: 2,
-                ..known.clone()
-            }
-            .balance()
-        );
-        let unknown = Packets {
-            lost_forward: None,
-            lost_backward: None,
-            unattributable: 6,
-            ..known
-        };
+        assert!(!Packets { sent: 101, ..known.clone() }.balance());
+        assert!(!Packets { unattributable: 2, ..known.clone() }.balance());
+        let unknown = Packets { lost_forward: None, lost_backward: None, unattributable: 6, ..known };
         assert!(unknown.balance());
     }
 
     #[test]
     fn only_places_that_lost_something_are_named() {
-        let place = |count| DropPlace {
-            place: "here".into(),
-            counter: "c".into(),
-            count,
-        };
+        let place = |count| DropPlace { place: "here".into(), counter: "c".into(), count };
         let drops = TesterDrops::at([place(3), place(0), place(4)]);
         assert_eq!((drops.total, drops.places.len()), (7, 2));
     }
