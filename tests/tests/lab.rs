@@ -1,7 +1,5 @@
 //! The lab is made, used, broken in every way that a killed process or a clumsy hand can break it, and repaired.
 
-mod privilege;
-
 use std::{
     ffi::OsString,
     fs,
@@ -12,14 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use privilege::is_root;
+use leadline_tests::require;
 use probe_user::lab::{
     Lab, LabError, LabOptions, LabStatus, Layout, Namespace, NamespaceError, Origin, Reflector, Trace,
 };
 
 #[test]
 fn both_ends_reach_each_other_at_once_over_both_versions() {
-    let Some(place) = Place::new("both_ends_reach_each_other") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let lab = Lab::up(place.options()).expect("up");
@@ -34,7 +32,7 @@ fn both_ends_reach_each_other_at_once_over_both_versions() {
 
 #[test]
 fn people_can_use_the_namespaces_by_name() {
-    let Some(place) = Place::new("people_can_use_the_namespaces") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let _lab = Lab::up(place.options()).expect("up");
@@ -46,7 +44,7 @@ fn people_can_use_the_namespaces_by_name() {
 
 #[test]
 fn the_link_is_set_as_a_measurement_needs_it() {
-    let Some(place) = Place::new("the_link_is_set") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let lab = Lab::up(LabOptions { queues: 3, mtu: 3000, ..place.options() }).expect("up");
@@ -80,7 +78,7 @@ fn the_link_is_set_as_a_measurement_needs_it() {
 
 #[test]
 fn one_queue_is_held_back_too() {
-    let Some(place) = Place::new("one_queue_is_held_back_too") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let lab = Lab::up(LabOptions { queues: 1, ..place.options() }).expect("up");
@@ -90,7 +88,7 @@ fn one_queue_is_held_back_too() {
 
 #[test]
 fn a_command_gets_its_own_sys_and_gives_its_own_status() {
-    let Some(place) = Place::new("a_command_gets_its_own_sys") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let lab = Lab::up(place.options()).expect("up");
@@ -119,7 +117,7 @@ fn become_a_command() {
 
 #[test]
 fn this_process_can_become_a_command_in_the_lab() {
-    let Some(place) = Place::new("this_process_can_become") else { return };
+    let Some(place) = Place::new() else { return };
     let _lab = Lab::up(place.options()).expect("up");
     let child = Command::new(std::env::current_exe().expect("this test"))
         .args(["--exact", "become_a_command", "--ignored", "--nocapture"])
@@ -136,7 +134,7 @@ fn this_process_can_become_a_command_in_the_lab() {
 
 #[test]
 fn down_leaves_nothing() {
-    let Some(place) = Place::new("down_leaves_nothing") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let lab = Lab::up(place.with_reflector()).expect("up");
@@ -151,7 +149,7 @@ fn down_leaves_nothing() {
 
 #[test]
 fn a_command_that_still_runs_does_not_keep_the_link() {
-    let Some(place) = Place::new("a_command_that_still_runs") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let lab = Lab::up(place.options()).expect("up");
@@ -164,7 +162,7 @@ fn a_command_that_still_runs_does_not_keep_the_link() {
 
 #[test]
 fn the_second_up_finds_the_first() {
-    let Some(place) = Place::new("the_second_up_finds_the_first") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let first = Lab::up(place.with_reflector()).expect("up");
@@ -179,7 +177,7 @@ fn the_second_up_finds_the_first() {
 
 #[test]
 fn two_at_once_make_one_lab() {
-    let Some(place) = Place::new("two_at_once_make_one_lab") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let origins = thread::scope(|scope| {
@@ -191,7 +189,7 @@ fn two_at_once_make_one_lab() {
 
 #[test]
 fn a_reflector_that_fails_is_heard_and_nothing_stays() {
-    let Some(place) = Place::new("a_reflector_that_fails") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let failing = place.options_with(&["sh", "-c", "echo no such luck; exit 3"]);
@@ -206,7 +204,7 @@ fn a_reflector_that_fails_is_heard_and_nothing_stays() {
 
 #[test]
 fn a_dead_reflector_makes_the_lab_anew() {
-    let Some(place) = Place::new("a_dead_reflector") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let lab = Lab::up(place.with_reflector()).expect("up");
@@ -223,7 +221,7 @@ fn a_dead_reflector_makes_the_lab_anew() {
 
 #[test]
 fn a_clumsy_hand_is_repaired() {
-    let Some(place) = Place::new("a_clumsy_hand_is_repaired") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let sender = place.layout.sender_namespace.clone();
@@ -245,7 +243,7 @@ fn a_clumsy_hand_is_repaired() {
 
 #[test]
 fn a_lab_without_its_record_is_found_with_its_reflector() {
-    let Some(place) = Place::new("a_lab_without_its_record") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let _lab = Lab::up(place.with_reflector()).expect("up");
@@ -257,7 +255,7 @@ fn a_lab_without_its_record_is_found_with_its_reflector() {
 
 #[test]
 fn a_process_that_got_the_reflectors_number_is_spared() {
-    let Some(place) = Place::new("a_process_that_got_the_number") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let _lab = Lab::up(place.options()).expect("up");
@@ -286,7 +284,7 @@ fn up_until_killed() {
 
 #[test]
 fn killed_at_any_moment_it_is_repaired_by_up_and_by_down() {
-    let Some(place) = Place::new("killed_at_any_moment") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let name = place.name();
@@ -328,7 +326,7 @@ fn killed_at_any_moment_it_is_repaired_by_up_and_by_down() {
 
 #[test]
 fn a_namespace_half_made_is_no_namespace_and_can_be_removed() {
-    let Some(place) = Place::new("a_namespace_half_made") else {
+    let Some(place) = Place::new() else {
         return;
     };
     let name = &place.layout.sender_namespace;
@@ -345,7 +343,7 @@ fn a_namespace_half_made_is_no_namespace_and_can_be_removed() {
 
 #[test]
 fn an_unnamed_namespace_has_what_is_made_in_it_and_nothing_else() {
-    if !is_root("an_unnamed_namespace") {
+    if !require::network_namespaces() {
         return;
     }
     let namespace = Namespace::unnamed().expect("unnamed");
@@ -368,10 +366,10 @@ struct Place {
 
 impl Place {
     /// `None` when the test cannot run.
-    fn new(test: &str) -> Option<Self> {
+    fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let name = format!("netlab-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        is_root(test).then(|| Self { layout: Layout::named(&name) })
+        require::network_namespaces().then(|| Self { layout: Layout::named(&name) })
     }
 
     fn name(&self) -> String {

@@ -1,7 +1,5 @@
 //! What `net` says about interfaces, paths and counters is held against what `ip`, `ethtool` and `tc` say.
 
-mod privilege;
-
 use std::{
     collections::BTreeMap,
     net::IpAddr,
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use privilege::is_root;
+use leadline_tests::require;
 use probe_user::{
     lab::{Lab, LabOptions, Layout, Namespace, REFLECTOR_MAC, SENDER_MAC},
     net::{
@@ -23,7 +21,7 @@ use serde_json::Value;
 
 #[test]
 fn an_interface_is_what_ip_says_it_is() {
-    let Some(link) = Link::new("an_interface_is_what_ip_says") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_sender(|| {
@@ -55,7 +53,7 @@ fn an_interface_is_what_ip_says_it_is() {
 
 #[test]
 fn an_unknown_interface_suggests_and_lists() {
-    let Some(link) = Link::new("an_unknown_interface") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_sender(|| {
@@ -69,7 +67,7 @@ fn an_unknown_interface_suggests_and_lists() {
 
 #[test]
 fn down_and_without_carrier_are_told_apart() {
-    let Some(link) = Link::new("down_and_without_carrier") else {
+    let Some(link) = Link::new() else {
         return;
     };
     let check = || Interface::find("probe0").expect("it is there").require_up();
@@ -82,7 +80,7 @@ fn down_and_without_carrier_are_told_apart() {
 
 #[test]
 fn a_neighbour_on_the_link_is_reached_directly() {
-    let Some(link) = Link::new("a_neighbour_on_the_link") else {
+    let Some(link) = Link::new() else {
         return;
     };
     assert_eq!(text(REFLECTOR_MAC), link.reflectors_mac(), "the lab's own constant");
@@ -113,7 +111,7 @@ fn a_neighbour_on_the_link_is_reached_directly() {
 
 #[test]
 fn a_target_behind_a_gateway_goes_to_the_gateway() {
-    let Some(link) = Link::new("a_target_behind_a_gateway") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_sender(|| {
@@ -135,7 +133,7 @@ fn a_target_behind_a_gateway_goes_to_the_gateway() {
 
 #[test]
 fn without_a_route_over_this_interface_there_is_no_path() {
-    let Some(link) = Link::new("without_a_route") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_sender(|| {
@@ -158,7 +156,7 @@ fn without_a_route_over_this_interface_there_is_no_path() {
 
 #[test]
 fn silence_is_reported_in_time_and_in_the_right_words() {
-    let Some(link) = Link::new("silence_is_reported") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_sender(|| {
@@ -178,7 +176,7 @@ fn silence_is_reported_in_time_and_in_the_right_words() {
 
 #[test]
 fn a_neighbour_that_failed_once_is_asked_again() {
-    let Some(link) = Link::new("a_neighbour_that_failed_once") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_reflector(|| output(&["ip", "address", "delete", "198.18.0.2/24", "dev", "probe1"]));
@@ -189,7 +187,7 @@ fn a_neighbour_that_failed_once_is_asked_again() {
 
 #[test]
 fn a_stale_address_is_verified() {
-    let Some(link) = Link::new("a_stale_address_is_verified") else {
+    let Some(link) = Link::new() else {
         return;
     };
     let target = address("198.18.0.2");
@@ -214,7 +212,7 @@ fn a_stale_address_is_verified() {
 
 #[test]
 fn what_can_never_be_a_path_is_refused() {
-    let Some(link) = Link::new("what_can_never_be_a_path") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_sender(|| {
@@ -233,7 +231,7 @@ fn what_can_never_be_a_path_is_refused() {
 
 #[test]
 fn counters_are_those_of_ip_and_ethtool() {
-    let Some(link) = Link::new("counters_are_those_of_ip") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_sender(|| {
@@ -275,7 +273,7 @@ fn counters_are_those_of_ip_and_ethtool() {
 
 #[test]
 fn offloads_are_set_and_the_old_value_is_given_back() {
-    let Some(link) = Link::new("offloads_are_set") else {
+    let Some(link) = Link::new() else {
         return;
     };
     link.at_sender(|| {
@@ -309,9 +307,9 @@ struct Link {
 
 impl Link {
     /// `None` when the test cannot run.
-    fn new(test: &str) -> Option<Self> {
+    fn new() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        if !is_root(test) {
+        if !require::network_namespaces() {
             return None;
         }
         let name = format!("netlab-n{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
