@@ -1,2 +1,6 @@
+//! Leadline as a library.
+
+pub mod clock;
+pub mod doctor;
 pub mod lab;
 pub mod net;
