@@ -291,6 +291,7 @@ fn offloads(area: &Area, facts: &Facts) -> Vec<Finding> {
     let Some(offloads) = facts.offloads else {
         return vec![area.ok("offloads", "unknown: the driver does not tell")];
     };
+    const MERGED: &str = "segments are merged before XDP sees them, and some drivers refuse XDP because of it";
     let hardware_merging = facts.active.as_ref().is_some_and(|active| active.contains("rx-gro-hw"));
     let check = |check, on: bool, harmful: bool, effect: &str, switch: &str| {
         if on && harmful {
@@ -306,8 +307,8 @@ fn offloads(area: &Area, facts: &Facts) -> Vec<Finding> {
             "frames that a program at the other end sends back may be lost",
             "gro",
         ),
-        check("lro", offloads.large_receive, true, "packets are merged before XDP sees them", "lro"),
-        check("gro-hw", hardware_merging, true, "packets are merged before XDP sees them", "rx-gro-hw"),
+        check("lro", offloads.large_receive, true, MERGED, "lro"),
+        check("gro-hw", hardware_merging, true, MERGED, "rx-gro-hw"),
         check(
             "rx-vlan-offload",
             offloads.receive_vlan,

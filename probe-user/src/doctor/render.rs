@@ -28,6 +28,7 @@ pub fn json(report: &Report) -> String {
 #[must_use]
 pub fn table(report: &Report, colour: bool) -> String {
     const STATUS_WIDTH: usize = 7;
+    const WIDTH: usize = 110;
     let check_width = report.findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
     let margin = STATUS_WIDTH + check_width + 6;
     let mut text = String::new();
@@ -54,7 +55,10 @@ pub fn table(report: &Report, colour: bool) -> String {
         };
         line(&mut text, format_args!("  {status}  {subject:check_width$}  {}", finding.seen));
         if let Some(advice) = &finding.advice {
-            line(&mut text, format_args!("{:margin$}-> {advice}", ""));
+            for (number, words) in wrap(advice, WIDTH.saturating_sub(margin + 3)).into_iter().enumerate() {
+                let arrow = if number == 0 { "->" } else { "" };
+                line(&mut text, format_args!("{:margin$}{arrow:2} {words}", ""));
+            }
         }
     }
     let problems = report.count(Status::Problem);
@@ -70,6 +74,21 @@ const YELLOW: &str = "33";
 
 fn paint(text: &str, tint: &str, colour: bool) -> String {
     if colour { format!("\x1b[{tint}m{text}\x1b[0m") } else { text.to_owned() }
+}
+
+/// Lines of whole words, of at most `width` characters unless a word is longer.
+fn wrap(sentence: &str, width: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in sentence.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.len() + 1 + word.len() <= width => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 fn counted(count: usize, noun: &str) -> String {
@@ -124,6 +143,17 @@ interfaces
         let text = table(&report, false);
         assert!(text.starts_with("interface eth0\n  problem  link  down\n"), "{text}");
         assert!(text.ends_with("\n1 problem, 0 warnings\n"), "{text}");
+    }
+
+    #[test]
+    fn long_advice_is_broken_between_words() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("indivisible", 3), ["indivisible"]);
+        let advice = "word ".repeat(60);
+        let text = table(&Report::new(vec![Area::Host.warning("cpus", "1 CPU", advice.trim())]), false);
+        assert!(text.lines().all(|line| line.len() <= 110), "{text}");
+        assert_eq!(text.matches("word").count(), 60);
+        assert_eq!(text.matches("->").count(), 1);
     }
 
     #[test]
