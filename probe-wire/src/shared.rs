@@ -107,7 +107,7 @@ impl PortEntry {
 }
 
 /// What makes a session at the reflector (RFC 8972 section 3: addresses, ports and SSID).
-#[repr(C)]
+#[repr(C, align(8))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey {
     /// The session-sender's address.
@@ -134,10 +134,10 @@ pub struct Session {
     pub reserved: u32,
 }
 
-/// A prefix that may use a reflector: the port in network order, then the 16-octet address.
-pub type AllowedKey = [u8; 18];
+/// A prefix that may use a reflector: the port in network order in 4 octets, then the 16-octet address.
+pub type AllowedKey = [u8; 20];
 /// Bits of an [`AllowedKey`] before the address.
-pub const ALLOWED_PORT_BITS: u32 = 16;
+pub const ALLOWED_PORT_BITS: u32 = 32;
 
 /// A process that holds the interface's program.
 #[repr(C)]
@@ -244,7 +244,7 @@ counters! {
     16 SESSION_NEW "sessions_new" "sessions that began";
     17 SESSION_MIDWAY "sessions_midway" "sessions whose first packet seen was not number 0: earlier ones were lost, or the session had been evicted";
     18 NO_SOCKET "no_socket" "replies whose receive queue has no AF_XDP socket, passed to the kernel";
-    19 NO_METADATA "no_metadata" "replies that had no room for their arrival time in front, passed to the kernel";
+    19 NO_METADATA "no_metadata" "replies that had no room for their arrival time in front, handed over without";
     20 STATELESS "stateless" "requests answered with the sender's own number";
 }
 

@@ -1,0 +1,3 @@
+//! Loading and attaching of the XDP programs.
+
+pub mod objects;
