@@ -6,17 +6,19 @@ use super::{
     driver::{self, XdpFeatures},
     interrupts::{self, Interrupt},
     machine::{Machine, format_list},
-    model::{Area, Finding},
-    program::Program,
+    model::{Area, Finding, SUMMARY},
 };
-use crate::net::{
-    Interface, NetError,
-    interface::{XdpMode, names},
-    offload::{self, Offloads},
+use crate::{
+    attach::{AttachError, Mode, Occupant},
+    net::{
+        Interface, NetError,
+        interface::names,
+        offload::{self, Offloads},
+    },
 };
 
 /// Everything that is to be known of one interface before judging it.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Facts {
     pub(super) interface: Interface,
     /// `None` where the kernel is older than 6.3.
@@ -26,7 +28,8 @@ pub(super) struct Facts {
     pub(super) active: Option<BTreeSet<String>>,
     /// Whether the hardware stamps arriving packets; `None` where the driver does not tell.
     pub(super) stamps_arrivals: Option<bool>,
-    pub(super) program: Option<Program>,
+    /// The XDP program that sits on it.
+    pub(super) program: Result<Option<Occupant>, AttachError>,
     pub(super) interrupts: Vec<Interrupt>,
     pub(super) online_cpus: usize,
 }
@@ -44,7 +47,7 @@ impl Facts {
             offloads: offload::read(name).ok(),
             active: driver::active_offloads(name).ok(),
             stamps_arrivals: driver::stamps_arrivals(name).ok(),
-            program: interface.xdp.map(|attached| Program::identify(machine, attached)),
+            program: Occupant::of(interface.index),
             interrupts: interrupts::of(machine, name),
             online_cpus: machine.online_cpus().len(),
             interface,
@@ -117,13 +120,13 @@ fn summary(facts: &Facts) -> Finding {
     };
     let driver = if driver.is_empty() { "unknown driver" } else { driver };
     let program = match &facts.program {
-        Some(program) => format!(", {}", program.describe()),
-        None => String::new(),
+        Ok(Some(occupant)) => format!(", XDP program {occupant}"),
+        Ok(None) | Err(_) => String::new(),
     };
     let seen = format!(
         "{driver}, {link}, MTU {mtu}, queues {receive_queues} receive {transmit_queues} transmit, {native}{program}"
     );
-    Area::Interface(facts.interface.name.clone()).ok("summary", seen)
+    Area::Interface(facts.interface.name.clone()).ok(SUMMARY, seen)
 }
 
 fn link(area: &Area, facts: &Facts) -> Finding {
@@ -190,26 +193,18 @@ fn zero_copy(area: &Area, facts: &Facts) -> Finding {
 
 fn program(area: &Area, facts: &Facts) -> Finding {
     const CHECK: &str = "xdp-program";
-    let name = &facts.interface.name;
-    let Some(program) = &facts.program else {
-        return area.ok(CHECK, "none");
-    };
-    let seen = program.describe();
-    if program.is_own() {
-        return area.ok(CHECK, format!("{seen}: Leadline's own, which the next measurement joins"));
+    match &facts.program {
+        Ok(None) => area.ok(CHECK, "none"),
+        Ok(Some(occupant)) if occupant.is_leadline() && occupant.mode == Mode::Native => {
+            area.ok(CHECK, format!("Leadline's own, which the next measurement joins: {occupant}"))
+        }
+        Ok(Some(occupant)) => area.problem(CHECK, occupant.to_string(), occupant.advice(&facts.interface.name)),
+        Err(error) => area.warning(
+            CHECK,
+            error.to_string(),
+            "run as root: only then can it be seen whether a program is in the way, and whose",
+        ),
     }
-    let mode = match program.mode {
-        XdpMode::Native => "xdpdrv",
-        XdpMode::Generic => "xdpgeneric",
-        XdpMode::Hardware => "xdpoffload",
-        XdpMode::Several => "xdp",
-    };
-    let advice = if program.holders.is_empty() {
-        format!("Leadline does not replace it: if nobody needs it, `ip link set {name} {mode} off`")
-    } else {
-        "Leadline does not replace it: stop what holds it, or choose another interface".to_owned()
-    };
-    area.problem(CHECK, seen, advice)
 }
 
 fn queues(area: &Area, facts: &Facts) -> Finding {

@@ -12,7 +12,6 @@ mod interrupts;
 mod machine;
 mod model;
 mod privileges;
-mod program;
 pub mod render;
 mod time;
 

@@ -5,6 +5,9 @@ use serde::{Serialize, Serializer, ser::SerializeStruct};
 /// The name and version of this model, the first field of its JSON form.
 pub const SCHEMA: &str = "leadline.doctor/1";
 
+/// The check whose one line says everything of an interface.
+pub(super) const SUMMARY: &str = "summary";
+
 /// All findings, in the order in which a person wants to read them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Report {

@@ -1,104 +1,75 @@
 //! A report for a person, or for a program.
 
-use std::{
-    env,
-    fmt::Write,
-    io::{IsTerminal, stdout},
+use std::fmt::Write;
+
+use super::model::{Area, Finding, Report, SUMMARY, Status};
+use crate::report::{
+    Style, json as json_text,
+    text::{counted, wrapped},
 };
-
-use super::model::{Area, Report, Status};
-
-/// Whether standard output wants colours: it is a terminal, and `NO_COLOR` is unset or empty (<https://no-color.org>).
-#[must_use]
-pub fn colour_wanted() -> bool {
-    stdout().is_terminal() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
 
 /// The report as one JSON document, with a line feed at its end.
 #[must_use]
 pub fn json(report: &Report) -> String {
-    let Ok(mut document) = serde_json::to_string_pretty(report) else {
-        unreachable!("the model holds nothing but text")
-    };
-    document.push('\n');
-    document
+    json_text::lines(report)
 }
 
 /// The report as lines in groups: status, check, what was seen; below it, what to do. The last line counts.
 #[must_use]
-pub fn table(report: &Report, colour: bool) -> String {
-    const STATUS_WIDTH: usize = 7;
-    const WIDTH: usize = 110;
-    let check_width = report.findings.iter().map(|finding| finding.check.len()).max().unwrap_or(0);
-    let margin = STATUS_WIDTH + check_width + 6;
+pub fn table(report: &Report, style: Style) -> String {
+    const STATUS_WIDTH: usize = "problem".len();
+    const LINE_WIDTH: usize = 110;
+    let subject_width = report.findings.iter().map(|finding| subject(finding).len()).max().unwrap_or(0);
+    let margin = STATUS_WIDTH + subject_width + 6;
     let mut text = String::new();
-    let mut area: Option<&Area> = None;
+    let mut last: Option<&Area> = None;
     for finding in &report.findings {
-        // Interfaces that have one line each follow each other without headings.
-        let one_line = finding.check == "summary";
-        if area != Some(&finding.area) && !(one_line && matches!(area, Some(Area::Interface(_)))) {
-            let heading = if one_line { "interfaces".to_owned() } else { finding.area.to_string() };
-            let gap = if area.is_some() { "\n" } else { "" };
-            line(&mut text, format_args!("{gap}{}", paint(&heading, BOLD, colour)));
+        if let Some(heading) = heading(finding, last) {
+            let gap = if last.is_some() { "\n" } else { "" };
+            line(&mut text, format_args!("{gap}{}", style.bold(&heading)));
         }
-        area = Some(&finding.area);
-        let (word, tint) = match finding.status {
-            Status::Ok => ("ok", GREEN),
-            Status::Warning => ("warning", YELLOW),
-            Status::Problem => ("problem", RED),
+        last = Some(&finding.area);
+        // The width is made up before the colour's own characters come in.
+        let status = match finding.status {
+            Status::Ok => style.green(&format!("{:STATUS_WIDTH$}", "ok")),
+            Status::Warning => style.yellow(&format!("{:STATUS_WIDTH$}", "warning")),
+            Status::Problem => style.red(&format!("{:STATUS_WIDTH$}", "problem")),
         };
-        // Padding is counted before the colour's own characters come in.
-        let status = paint(&format!("{word:STATUS_WIDTH$}"), tint, colour);
-        let subject = match &finding.area {
-            Area::Interface(name) if one_line => name,
-            _ => finding.check,
-        };
-        line(&mut text, format_args!("  {status}  {subject:check_width$}  {}", finding.seen));
+        line(&mut text, format_args!("  {status}  {:subject_width$}  {}", subject(finding), finding.seen));
         if let Some(advice) = &finding.advice {
-            for (number, words) in wrap(advice, WIDTH.saturating_sub(margin + 3)).into_iter().enumerate() {
-                let arrow = if number == 0 { "->" } else { "" };
-                line(&mut text, format_args!("{:margin$}{arrow:2} {words}", ""));
-            }
+            let advice = wrapped(advice, LINE_WIDTH, margin + 3);
+            line(&mut text, format_args!("{:margin$}-> {advice}", ""));
         }
     }
-    let problems = report.count(Status::Problem);
-    let warnings = report.count(Status::Warning);
-    line(&mut text, format_args!("\n{}, {}", counted(problems, "problem"), counted(warnings, "warning")));
+    let problems = counted(report.count(Status::Problem) as u64, "problem");
+    let warnings = counted(report.count(Status::Warning) as u64, "warning");
+    line(&mut text, format_args!("\n{problems}, {warnings}"));
     text
 }
 
-const BOLD: &str = "1";
-const RED: &str = "31";
-const GREEN: &str = "32";
-const YELLOW: &str = "33";
-
-fn paint(text: &str, tint: &str, colour: bool) -> String {
-    if colour { format!("\x1b[{tint}m{text}\x1b[0m") } else { text.to_owned() }
-}
-
-/// Lines of whole words, of at most `width` characters unless a word is longer.
-fn wrap(sentence: &str, width: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in sentence.split(' ') {
-        match lines.last_mut() {
-            Some(line) if line.len() + 1 + word.len() <= width => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
+/// What stands over a finding, unless it is what stood over the last one. Interfaces that have one line each stand
+/// together.
+fn heading(finding: &Finding, last: Option<&Area>) -> Option<String> {
+    if is_summary(finding) {
+        return (!matches!(last, Some(Area::Interface(_)))).then(|| "interfaces".to_owned());
     }
-    lines
+    (last != Some(&finding.area)).then(|| finding.area.to_string())
 }
 
-fn counted(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+/// What a line is about: the check, or the interface where its one line says everything.
+fn subject(finding: &Finding) -> &str {
+    match &finding.area {
+        Area::Interface(name) if is_summary(finding) => name,
+        _ => finding.check,
+    }
+}
+
+fn is_summary(finding: &Finding) -> bool {
+    finding.check == SUMMARY
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
-    if writeln!(text, "{arguments}").is_err() {
-        unreachable!("writing to a string cannot fail")
-    }
+    writeln!(text, "{arguments}").expect("a string takes all that is written to it");
 }
 
 #[cfg(test)]
@@ -133,38 +104,36 @@ interfaces
 
 0 problems, 1 warning
 ";
-        assert_eq!(table(&report(), false), expected);
+        assert_eq!(table(&report(), Style::PLAIN), expected);
     }
 
     #[test]
     fn an_interface_that_was_asked_for_has_a_heading() {
         let area = Area::Interface("eth0".to_owned());
         let report = Report::new(vec![area.problem("link", "down", "bring it up"), area.ok("mtu", "1500")]);
-        let text = table(&report, false);
+        let text = table(&report, Style::PLAIN);
         assert!(text.starts_with("interface eth0\n  problem  link  down\n"), "{text}");
         assert!(text.ends_with("\n1 problem, 0 warnings\n"), "{text}");
     }
 
     #[test]
     fn long_advice_is_broken_between_words() {
-        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
-        assert_eq!(wrap("indivisible", 3), ["indivisible"]);
         let advice = "word ".repeat(60);
-        let text = table(&Report::new(vec![Area::Host.warning("cpus", "1 CPU", advice.trim())]), false);
+        let report = Report::new(vec![Area::Host.warning("cpus", "1 CPU", advice.trim())]);
+        let text = table(&report, Style::PLAIN);
         assert!(text.lines().all(|line| line.len() <= 110), "{text}");
-        assert_eq!(text.matches("word").count(), 60);
-        assert_eq!(text.matches("->").count(), 1);
+        assert_eq!((text.matches("word").count(), text.matches("->").count()), (60, 1));
     }
 
     #[test]
     fn colours_change_no_alignment() {
-        let coloured = table(&report(), true);
-        assert!(coloured.contains("\x1b[33mwarning\x1b[0m  cpus "));
+        let coloured = table(&report(), Style::COLOUR);
+        assert!(coloured.contains("\x1b[1;33mwarning\x1b[0m  cpus "));
         let mut plain = coloured;
-        for tint in [BOLD, RED, GREEN, YELLOW, "0"] {
+        for tint in ["1", "1;31", "1;32", "1;33", "0"] {
             plain = plain.replace(&format!("\x1b[{tint}m"), "");
         }
-        assert_eq!(plain, table(&report(), false));
+        assert_eq!(plain, table(&report(), Style::PLAIN));
     }
 
     #[test]

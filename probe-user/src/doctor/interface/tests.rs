@@ -30,7 +30,7 @@ fn good() -> Facts {
         }),
         active: Some(BTreeSet::new()),
         stamps_arrivals: Some(true),
-        program: None,
+        program: Ok(None),
         interrupts: Vec::new(),
         online_cpus: 8,
     }
@@ -93,22 +93,25 @@ fn a_driver_without_xdp_is_a_problem_and_one_that_copies_a_warning() {
 
 #[test]
 fn somebody_elses_program_is_a_problem_but_our_own_is_not() {
+    let foreign = Occupant {
+        program_id: 17,
+        program_name: "balance".to_owned(),
+        mode: Mode::Native,
+        link_id: None,
+        loaded_by_user: Some(0),
+        loaded_at: None,
+        holders: Vec::new(),
+    };
     let mut facts = good();
-    facts.program = Some(Program {
-        number: 17,
-        mode: XdpMode::Generic,
-        name: Some("balance".to_owned()),
-        holders: BTreeSet::new(),
-    });
+    facts.program = Ok(Some(foreign.clone()));
     complains_of(&facts, &[("xdp-program", Status::Problem)]);
-    assert!(find(&facts, "xdp-program").advice.is_some_and(|advice| advice.contains("eth0 xdpgeneric off")));
-    facts.program = Some(Program {
-        number: 18,
-        mode: XdpMode::Native,
-        name: Some("leadline".to_owned()),
-        holders: BTreeSet::from([(7, "leadline".to_owned())]),
-    });
+    assert!(find(&facts, "xdp-program").seen.contains("balance"));
+    facts.program = Ok(Some(Occupant { program_name: "leadline".to_owned(), ..foreign.clone() }));
     complains_of(&facts, &[]);
+    facts.program = Ok(Some(Occupant { program_name: "leadline".to_owned(), mode: Mode::Generic, ..foreign }));
+    complains_of(&facts, &[("xdp-program", Status::Problem)]);
+    facts.program = Err(AttachError::NotPermitted { operation: "look whose it is", missing: vec!["CAP_SYS_ADMIN"] });
+    complains_of(&facts, &[("xdp-program", Status::Warning)]);
 }
 
 #[test]
