@@ -198,11 +198,12 @@ async fn index_of(handle: &Handle, name: &str) -> Result<u32, NetError> {
 /// Packets of sockets would reach XDP with half a checksum, or as segments longer than any packet, where the driver is
 /// trusted to finish them. Joined on receipt, they would not be the packets that were sent.
 fn set_offloads(interface: &str) -> Result<(), LabError> {
+    // Checksums last: without them the kernel turns segmentation off by itself, yet would turn it on again with them.
     for spoiler in [
-        Offload::TransmitChecksum,
         Offload::TcpSegmentation,
         Offload::GenericSegmentation,
         Offload::GenericReceive,
+        Offload::TransmitChecksum,
     ] {
         offload::set(interface, spoiler, false)?;
     }

@@ -26,14 +26,12 @@ pub(super) async fn resolve(
     index: u32,
     next_hop: IpAddr,
 ) -> Result<Option<[u8; 6]>, NetError> {
-    let mut entry = lookup(handle, index, next_hop).await?;
+    let entry = lookup(handle, index, next_hop).await?;
     match entry.state {
-        NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp => {
-            return Ok(entry.mac);
-        }
-        // An address that was good once: have the kernel verify it now, since frames that do not pass through the
-        // kernel's stack would never make it do so.
-        NeighbourState::Stale | NeighbourState::Delay => {
+        state if is_certain(state) => return Ok(entry.mac),
+        // An address that was good once. The kernel would verify it when a packet of its own stack uses it; frames
+        // that pass by the stack never make it do so.
+        NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => {
             provoke(
                 handle,
                 index,
@@ -42,32 +40,47 @@ pub(super) async fn resolve(
                 NeighbourFlags::empty(),
             )
             .await?;
+            if let Some(mac) = answer(handle, index, next_hop).await? {
+                return Ok(Some(mac));
+            }
+            // Only the old address was asked, and the host may have another card by now: ask everybody.
         }
-        NeighbourState::Probe | NeighbourState::Incomplete => {}
-        _ => {
-            provoke(
-                handle,
-                index,
-                next_hop,
-                NeighbourState::None,
-                NeighbourFlags::Use,
-            )
-            .await?
-        }
+        _ => {}
     }
+    provoke(
+        handle,
+        index,
+        next_hop,
+        NeighbourState::None,
+        NeighbourFlags::Use,
+    )
+    .await?;
+    answer(handle, index, next_hop).await
+}
+
+/// Waits for the kernel to be certain, one way or the other.
+async fn answer(
+    handle: &Handle,
+    index: u32,
+    next_hop: IpAddr,
+) -> Result<Option<[u8; 6]>, NetError> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
-        sleep(PAUSE).await;
-        entry = lookup(handle, index, next_hop).await?;
+        let entry = lookup(handle, index, next_hop).await?;
         match entry.state {
-            NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp => {
-                return Ok(entry.mac);
-            }
+            state if is_certain(state) => return Ok(entry.mac),
             NeighbourState::Failed => return Ok(None),
-            _ => {}
+            _ => sleep(PAUSE).await,
         }
     }
     Ok(None)
+}
+
+fn is_certain(state: NeighbourState) -> bool {
+    matches!(
+        state,
+        NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp
+    )
 }
 
 struct Entry {
