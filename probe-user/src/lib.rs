@@ -7,4 +7,5 @@ pub mod configuration;
 pub mod doctor;
 pub mod lab;
 pub mod net;
+pub mod port;
 pub mod report;

@@ -11,6 +11,7 @@ use std::{
     ptr, thread,
 };
 
+use libbpf_rs::libbpf_sys;
 use nix::{
     net::if_::if_nametoindex,
     sched::{CloneFlags, unshare},

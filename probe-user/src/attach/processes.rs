@@ -68,7 +68,7 @@ fn processes_with(folder: &str, fits: impl Fn(&Path) -> bool) -> Vec<ProcessName
     found
 }
 
-/// A number in a file of `fdinfo`, such as `prog_id:	12`.
+/// A number in a file of `fdinfo`, such as `prog_id: 12`.
 fn field(information: &str, name: &str) -> Option<u32> {
     information
         .lines()

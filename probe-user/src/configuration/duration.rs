@@ -25,8 +25,7 @@ const HELP: &str = "write a number and a unit: ns, us, ms, s, min or h, as in 50
 /// # Errors
 /// A bare number (it could mean anything), an unknown unit, a fraction of a nanosecond, or more than 366 days.
 pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
-    let quantity =
-        Quantity::split(text).ok_or_else(|| ValueError::new("this is not a duration", HELP))?;
+    let quantity = Quantity::split(text).ok_or_else(|| ValueError::new("this is not a duration", HELP))?;
     let unit = quantity.unit.replace(['µ', 'μ'], "u");
     if unit.is_empty() {
         return Err(ValueError::new("a duration needs a unit", HELP));
@@ -37,14 +36,12 @@ pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
         .ok_or_else(|| ValueError::new(format!("{} is not a unit of time", quantity.unit), HELP))?;
     match quantity.times(factor) {
         Ok(nanoseconds) if nanoseconds <= LONGEST_NS => Ok(from_nanoseconds(nanoseconds)),
-        Ok(_) | Err(Inexact::TooLarge) => Err(ValueError::new(
-            "this is longer than 366 days",
-            "give at most 366 days (8784h)",
-        )),
-        Err(Inexact::Fraction) => Err(ValueError::new(
-            "this is finer than a nanosecond",
-            "give a whole number of nanoseconds",
-        )),
+        Ok(_) | Err(Inexact::TooLarge) => {
+            Err(ValueError::new("this is longer than 366 days", "give at most 366 days (8784h)"))
+        }
+        Err(Inexact::Fraction) => {
+            Err(ValueError::new("this is finer than a nanosecond", "give a whole number of nanoseconds"))
+        }
     }
 }
 
@@ -71,10 +68,7 @@ impl fmt::Display for DurationText {
         };
         let (name, factor) = match nanoseconds {
             0 => ("s", 1),
-            _ => UNITS
-                .into_iter()
-                .find(|(name, factor)| fits(name, *factor))
-                .unwrap_or(("ns", 1)),
+            _ => UNITS.into_iter().find(|(name, factor)| fits(name, *factor)).unwrap_or(("ns", 1)),
         };
         formatter.pad(&format!("{}{name}", exact(nanoseconds, factor)))
     }
@@ -82,11 +76,7 @@ impl fmt::Display for DurationText {
 
 fn exact(nanoseconds: u128, factor: u128) -> String {
     // Hours and minutes are printed only when they come out whole, so every other factor is a power of ten.
-    if nanoseconds.is_multiple_of(factor) {
-        (nanoseconds / factor).to_string()
-    } else {
-        decimal(nanoseconds, factor)
-    }
+    if nanoseconds.is_multiple_of(factor) { (nanoseconds / factor).to_string() } else { decimal(nanoseconds, factor) }
 }
 
 #[cfg(test)]
@@ -107,11 +97,7 @@ mod tests {
             ("0.5h", 1_800_000_000_000),
             ("0s", 0),
         ] {
-            assert_eq!(
-                parse_duration(text).map(|duration| duration.as_nanos()),
-                Ok(nanoseconds),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text).map(|duration| duration.as_nanos()), Ok(nanoseconds), "{text}");
         }
     }
 
@@ -128,24 +114,12 @@ mod tests {
             ("1.2.3s", "this is not a duration"),
             ("0.5ns", "this is finer than a nanosecond"),
             ("8785h", "this is longer than 366 days"),
-            (
-                "99999999999999999999999999999999999h",
-                "this is longer than 366 days",
-            ),
+            ("99999999999999999999999999999999999h", "this is longer than 366 days"),
         ] {
-            assert_eq!(
-                parse_duration(text).map_err(|error| error.to_string()),
-                Err(why.to_owned()),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text).map_err(|error| error.to_string()), Err(why.to_owned()), "{text}");
         }
         let help = parse_duration("10").unwrap_err().help().to_owned();
-        assert!(
-            ["ns", "us", "ms", "s", "min", "h"]
-                .iter()
-                .all(|unit| help.contains(unit)),
-            "{help}"
-        );
+        assert!(["ns", "us", "ms", "s", "min", "h"].iter().all(|unit| help.contains(unit)), "{help}");
     }
 
     #[test]
@@ -160,10 +134,7 @@ mod tests {
             (7_200_000_000_000, "2h"),
             (1_000_000_001, "1.000000001s"),
         ] {
-            assert_eq!(
-                DurationText(Duration::from_nanos(nanoseconds)).to_string(),
-                text
-            );
+            assert_eq!(DurationText(Duration::from_nanos(nanoseconds)).to_string(), text);
         }
     }
 

@@ -13,10 +13,7 @@ pub struct ValueError {
 impl ValueError {
     /// An error that says `why` the text is refused and, in `help`, what would do.
     pub fn new(why: impl Into<String>, help: impl Into<String>) -> Self {
-        Self {
-            why: why.into(),
-            help: help.into(),
-        }
+        Self { why: why.into(), help: help.into() }
     }
 
     /// What would do instead.
@@ -38,11 +35,7 @@ pub struct ConfigurationError {
 impl ConfigurationError {
     /// Blames `value` of `option` (as typed: `--rate`, `TARGET`) for `reason`.
     pub fn new(option: impl Into<String>, value: impl ToString, reason: ValueError) -> Self {
-        Self {
-            option: option.into(),
-            value: value.to_string(),
-            reason,
-        }
+        Self { option: option.into(), value: value.to_string(), reason }
     }
 
     /// The option as a person types it, such as `--rate`.

@@ -28,9 +28,8 @@ impl FromStr for InterfaceName {
             "no interface can have this name"
         } else if text.len() > LONGEST_NAME {
             "the name of an interface has at most 15 octets"
-        } else if text.chars().any(|character| {
-            character == '/' || character.is_whitespace() || character.is_control()
-        }) {
+        } else if text.chars().any(|character| character == '/' || character.is_whitespace() || character.is_control())
+        {
             "the name of an interface has no slash and no blank"
         } else {
             return Ok(Self(text.to_owned()));

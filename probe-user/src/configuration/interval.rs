@@ -17,55 +17,34 @@ impl Interval {
             return None;
         }
         let divisor = greatest_common_divisor(numerator, denominator);
-        let interval = Self {
-            numerator: numerator / divisor,
-            denominator: denominator / divisor,
-        };
+        let interval = Self { numerator: numerator / divisor, denominator: denominator / divisor };
         (interval.numerator < 1 << 80 && interval.denominator < 1 << 62).then_some(interval)
     }
 
     /// When packet `index` leaves, in nanoseconds after packet 0: the exact product rounded to the nearest
     /// nanosecond, halves up. Beyond 2^64 - 1 (584 years) it stays there.
     pub fn departure(self, index: u64) -> u64 {
-        let (whole, rest) = (
-            self.numerator / self.denominator,
-            self.numerator % self.denominator,
-        );
+        let (whole, rest) = (self.numerator / self.denominator, self.numerator % self.denominator);
         let index = u128::from(index);
         // rest < denominator < 2^62, so twice the product stays below 2^127.
         let rounded_rest = (2 * index * rest + self.denominator) / (2 * self.denominator);
-        let departure = index
-            .checked_mul(whole)
-            .and_then(|product| product.checked_add(rounded_rest));
-        departure
-            .and_then(|departure| u64::try_from(departure).ok())
-            .unwrap_or(u64::MAX)
+        let departure = index.checked_mul(whole).and_then(|product| product.checked_add(rounded_rest));
+        departure.and_then(|departure| u64::try_from(departure).ok()).unwrap_or(u64::MAX)
     }
 
     /// The departures of packets 0, 1, 2 and so on, as [`Interval::departure`] gives them, but by addition alone.
     pub fn departures(self) -> Departures {
         let whole = u64::try_from(self.numerator / self.denominator).unwrap_or(u64::MAX);
         // Both are below twice the denominator, hence below 2^63.
-        let (rest, denominator) = (
-            (self.numerator % self.denominator) as u64,
-            self.denominator as u64,
-        );
-        Departures {
-            next: 0,
-            whole,
-            twice_rest: 2 * rest,
-            carry: denominator,
-            twice_denominator: 2 * denominator,
-        }
+        let (rest, denominator) = ((self.numerator % self.denominator) as u64, self.denominator as u64);
+        Departures { next: 0, whole, twice_rest: 2 * rest, carry: denominator, twice_denominator: 2 * denominator }
     }
 
     /// How many packets leave within `duration`: those whose exact departure lies before its end, packet 0 included.
     pub fn packets_within(self, duration: Duration) -> u64 {
         // A duration has less than 2^94 ns; one too long to multiply holds more packets than can be counted.
         let product = duration.as_nanos().checked_mul(self.denominator);
-        product
-            .and_then(|product| u64::try_from(product.div_ceil(self.numerator)).ok())
-            .unwrap_or(u64::MAX)
+        product.and_then(|product| u64::try_from(product.div_ceil(self.numerator)).ok()).unwrap_or(u64::MAX)
     }
 
     /// The interval in nanoseconds, as close as `f64` comes: the mean of a Poisson stream's gaps.
@@ -95,9 +74,7 @@ impl Iterator for Departures {
         if full {
             self.carry -= self.twice_denominator;
         }
-        self.next = departure
-            .saturating_add(self.whole)
-            .saturating_add(u64::from(full));
+        self.next = departure.saturating_add(self.whole).saturating_add(u64::from(full));
         Some(departure)
     }
 }
@@ -134,28 +111,16 @@ mod tests {
     #[test]
     fn halves_round_up() {
         let two_in_three = Interval::new(3, 2).unwrap();
-        assert_eq!(
-            [0, 1, 2, 3].map(|n| two_in_three.departure(n)),
-            [0, 2, 3, 5]
-        );
+        assert_eq!([0, 1, 2, 3].map(|n| two_in_three.departure(n)), [0, 2, 3, 5]);
     }
 
     #[test]
     fn a_duration_holds_the_departures_before_its_end() {
         let seconds = Duration::from_secs;
-        assert_eq!(
-            interval("100kpps", 72).packets_within(seconds(10)),
-            1_000_000
-        );
+        assert_eq!(interval("100kpps", 72).packets_within(seconds(10)), 1_000_000);
         assert_eq!(interval("3pps", 72).packets_within(seconds(1)), 3);
-        assert_eq!(
-            interval("3pps", 72).packets_within(Duration::from_nanos(333_333_334)),
-            2
-        );
-        assert_eq!(
-            interval("3pps", 72).packets_within(Duration::from_nanos(333_333_333)),
-            1
-        );
+        assert_eq!(interval("3pps", 72).packets_within(Duration::from_nanos(333_333_334)), 2);
+        assert_eq!(interval("3pps", 72).packets_within(Duration::from_nanos(333_333_333)), 1);
         assert_eq!(interval("0.001pps", 72).packets_within(seconds(10)), 1);
         assert_eq!(interval("1pps", 72).packets_within(Duration::ZERO), 0);
     }
@@ -165,16 +130,8 @@ mod tests {
         let slowest = interval("0.000001bps", 65535);
         assert_eq!(slowest.departure(u64::MAX), u64::MAX);
         assert_eq!(slowest.departures().nth(3), Some(u64::MAX));
-        assert_eq!(
-            interval("1000000Mpps", 72).departure(u64::MAX),
-            u64::MAX / 1000 + 1
-        );
-        assert_eq!(
-            Interval::new(1, (1 << 62) - 1)
-                .unwrap()
-                .packets_within(Duration::MAX),
-            u64::MAX
-        );
+        assert_eq!(interval("1000000Mpps", 72).departure(u64::MAX), u64::MAX / 1000 + 1);
+        assert_eq!(Interval::new(1, (1 << 62) - 1).unwrap().packets_within(Duration::MAX), u64::MAX);
         assert_eq!(Interval::new(0, 1), None);
         assert_eq!(Interval::new(1, 0), None);
     }

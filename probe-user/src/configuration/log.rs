@@ -48,20 +48,13 @@ impl FromStr for LogDirective {
     fn from_str(text: &str) -> Result<Self, ValueError> {
         let help = || {
             let levels = LogLevel::NAMES.map(|(name, _)| name).join(", ");
-            format!(
-                "write TARGET=LEVEL, as in ebpf=debug; targets: {}; levels: {levels}",
-                TARGETS.join(", ")
-            )
+            format!("write TARGET=LEVEL, as in ebpf=debug; targets: {}; levels: {levels}", TARGETS.join(", "))
         };
-        let (target, level) = text
-            .split_once('=')
-            .ok_or_else(|| ValueError::new("the level is missing", help()))?;
+        let (target, level) = text.split_once('=').ok_or_else(|| ValueError::new("the level is missing", help()))?;
         let target = TARGETS
             .into_iter()
             .find(|known| *known == target)
-            .ok_or_else(|| {
-                ValueError::new(format!("nothing called {target:?} keeps a log"), help())
-            })?;
+            .ok_or_else(|| ValueError::new(format!("nothing called {target:?} keeps a log"), help()))?;
         let (_, level) = LogLevel::NAMES
             .into_iter()
             .find(|(name, _)| *name == level)
@@ -72,10 +65,7 @@ impl FromStr for LogDirective {
 
 impl fmt::Display for LogDirective {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = LogLevel::NAMES
-            .into_iter()
-            .find(|(_, level)| *level == self.level)
-            .map_or("", |(name, _)| name);
+        let name = LogLevel::NAMES.into_iter().find(|(_, level)| *level == self.level).map_or("", |(name, _)| name);
         write!(formatter, "{}={name}", self.target)
     }
 }
@@ -90,11 +80,7 @@ pub struct LogConfiguration(
 impl LogConfiguration {
     /// How much `target` tells; `None` when it was not asked to tell anything.
     pub fn level(&self, target: &str) -> Option<LogLevel> {
-        self.0
-            .iter()
-            .rev()
-            .find(|directive| directive.target == target)
-            .map(|directive| directive.level)
+        self.0.iter().rev().find(|directive| directive.target == target).map(|directive| directive.level)
     }
 }
 
@@ -114,13 +100,7 @@ mod tests {
     #[test]
     fn refuses_what_it_does_not_know() {
         for text in ["ebpf", "ebpf=loud", "kernel=debug", "=debug"] {
-            assert!(
-                text.parse::<LogDirective>()
-                    .unwrap_err()
-                    .help()
-                    .contains("ebpf=debug"),
-                "{text}"
-            );
+            assert!(text.parse::<LogDirective>().unwrap_err().help().contains("ebpf=debug"), "{text}");
         }
     }
 }

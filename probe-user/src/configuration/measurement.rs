@@ -8,8 +8,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ConfigurationError, DurationText, FRAME_OVERHEAD_OCTETS, InterfaceName, LogConfiguration,
-    StreamConfiguration, StreamOptions, Target, ValueError,
+    ConfigurationError, DurationText, FRAME_OVERHEAD_OCTETS, InterfaceName, LogConfiguration, StreamConfiguration,
+    StreamOptions, Target, ValueError,
 };
 
 /// The waiting time of most entries of the registry (RFC 8912).
@@ -34,10 +34,7 @@ impl FromStr for Via {
         match text {
             "xdp" => Ok(Self::Xdp),
             "socket" => Ok(Self::Socket),
-            _ => Err(ValueError::new(
-                "there is no such way to send and receive",
-                "give xdp or socket",
-            )),
+            _ => Err(ValueError::new("there is no such way to send and receive", "give xdp or socket")),
         }
     }
 }
@@ -60,10 +57,7 @@ impl FromStr for TimestampFormat {
         match text {
             "ntp" => Ok(Self::Ntp),
             "ptp" => Ok(Self::Ptp),
-            _ => Err(ValueError::new(
-                "there is no such timestamp format",
-                "give ntp or ptp",
-            )),
+            _ => Err(ValueError::new("there is no such timestamp format", "give ntp or ptp")),
         }
     }
 }
@@ -124,15 +118,9 @@ impl MeasurementConfiguration {
     ///
     /// # Errors
     /// When it does not: the error blames the fastest stream's rate.
-    pub fn check_link_speed(
-        &self,
-        ip_lengths: &[u16],
-        bits_per_second: u64,
-    ) -> Result<(), ConfigurationError> {
+    pub fn check_link_speed(&self, ip_lengths: &[u16], bits_per_second: u64) -> Result<(), ConfigurationError> {
         let on_link = |(stream, length): (&StreamConfiguration, &u16)| {
-            stream
-                .rate
-                .link_bits_per_second(*length, FRAME_OVERHEAD_OCTETS)
+            stream.rate.link_bits_per_second(*length, FRAME_OVERHEAD_OCTETS)
         };
         let streams = || self.streams.iter().zip(ip_lengths);
         let total: u128 = streams().map(on_link).sum();
@@ -140,9 +128,8 @@ impl MeasurementConfiguration {
             return Ok(());
         }
         let fastest = streams().max_by_key(|pair| on_link(*pair));
-        let (rate, length) = fastest.map_or_else(Default::default, |(stream, length)| {
-            (stream.rate.to_string(), *length)
-        });
+        let (rate, length) =
+            fastest.map_or_else(Default::default, |(stream, length)| (stream.rate.to_string(), *length));
         let speed = bits_per_second as f64 / 1e6;
         let needed = total as f64 / 1e6;
         let why = match self.streams.len() {
@@ -157,17 +144,10 @@ impl MeasurementConfiguration {
         };
         let frame_bits = (u64::from(length) + u64::from(FRAME_OVERHEAD_OCTETS)) * 8;
         let help = match self.streams.len() {
-            1 => format!(
-                "give at most {}pps for packets of {length} octets",
-                bits_per_second / frame_bits
-            ),
+            1 => format!("give at most {}pps for packets of {length} octets", bits_per_second / frame_bits),
             _ => "lower the rates or drop a stream".to_owned(),
         };
-        Err(ConfigurationError::new(
-            "--rate",
-            rate,
-            ValueError::new(why, help),
-        ))
+        Err(ConfigurationError::new("--rate", rate, ValueError::new(why, help)))
     }
 }
 
@@ -276,33 +256,13 @@ impl MeasurementBuilder {
     /// The first option that cannot be as given.
     pub fn build(self) -> Result<MeasurementConfiguration, ConfigurationError> {
         above_zero("--wait", self.wait, "no reply could ever be in time", "3s")?;
-        above_zero(
-            "--stop-after",
-            self.stop_after,
-            "the stream would stop before it began",
-            "5s",
-        )?;
+        above_zero("--stop-after", self.stop_after, "the stream would stop before it began", "5s")?;
         if let Some(interval) = self.report_interval {
-            above_zero(
-                "--interval",
-                interval,
-                "results cannot come without a pause",
-                "1s",
-            )?;
+            above_zero("--interval", interval, "results cannot come without a pause", "1s")?;
         }
-        if let Some(address) = self
-            .reflector_counters
-            .filter(|address| address.port() == 0)
-        {
-            let reason = ValueError::new(
-                "there is no port 0",
-                "give the ADDRESS:PORT that the reflector was given",
-            );
-            return Err(ConfigurationError::new(
-                "--reflector-counters",
-                address,
-                reason,
-            ));
+        if let Some(address) = self.reflector_counters.filter(|address| address.port() == 0) {
+            let reason = ValueError::new("there is no port 0", "give the ADDRESS:PORT that the reflector was given");
+            return Err(ConfigurationError::new("--reflector-counters", address, reason));
         }
         let queues = self.queues.map(queue_count).transpose()?;
         self.check_source()?;
@@ -326,24 +286,13 @@ impl MeasurementBuilder {
         let Some(source) = self.source else {
             return Ok(());
         };
-        let refuse = |why: String, help: &str| {
-            Err(ConfigurationError::new(
-                "--source",
-                source,
-                ValueError::new(why, help),
-            ))
-        };
+        let refuse =
+            |why: String, help: &str| Err(ConfigurationError::new("--source", source, ValueError::new(why, help)));
         if source.is_unspecified() || source.is_multicast() {
-            return refuse(
-                "no packet can come from this address".to_owned(),
-                "give an address of the interface",
-            );
+            return refuse("no packet can come from this address".to_owned(), "give an address of the interface");
         }
-        let other_family = |target: &&Target| {
-            target
-                .address()
-                .is_some_and(|address| address.is_ipv6() != source.is_ipv6())
-        };
+        let other_family =
+            |target: &&Target| target.address().is_some_and(|address| address.is_ipv6() != source.is_ipv6());
         match self.targets.iter().find(other_family) {
             None => Ok(()),
             Some(target) => refuse(
@@ -355,10 +304,7 @@ impl MeasurementBuilder {
 
     fn validated_streams(&self) -> Result<Vec<StreamConfiguration>, ConfigurationError> {
         if self.targets.is_empty() {
-            let reason = ValueError::new(
-                "there is nobody to send to",
-                "give the address or name of a reflector",
-            );
+            let reason = ValueError::new("there is nobody to send to", "give the address or name of a reflector");
             return Err(ConfigurationError::new("TARGET", "", reason));
         }
         let alone = [StreamOptions::default()];
@@ -366,55 +312,34 @@ impl MeasurementBuilder {
             [] => (alone.as_slice(), "--"),
             several => (several, "--stream "),
         };
-        let pairs = self
-            .targets
-            .iter()
-            .flat_map(|target| specifications.iter().map(move |options| (target, options)));
+        let pairs = self.targets.iter().flat_map(|target| specifications.iter().map(move |options| (target, options)));
         // Every stream draws from a seed of its own, or all would start together.
         pairs
             .zip(0u64..)
             .map(|((target, options), index)| {
-                let seed = options
-                    .seed
-                    .or_else(|| self.shared.seed.map(|seed| seed.wrapping_add(index)));
-                StreamOptions {
-                    seed,
-                    ..options.or(&self.shared)
-                }
-                .validate(target, prefix)
+                let seed = options.seed.or_else(|| self.shared.seed.map(|seed| seed.wrapping_add(index)));
+                StreamOptions { seed, ..options.or(&self.shared) }.validate(target, prefix)
             })
             .collect()
     }
 }
 
-fn above_zero(
-    option: &str,
-    duration: Duration,
-    why: &str,
-    example: &str,
-) -> Result<(), ConfigurationError> {
+fn above_zero(option: &str, duration: Duration, why: &str, example: &str) -> Result<(), ConfigurationError> {
     if duration > Duration::ZERO {
         return Ok(());
     }
     let reason = ValueError::new(why, format!("give a time above 0, as in {example}"));
-    Err(ConfigurationError::new(
-        option,
-        DurationText(duration),
-        reason,
-    ))
+    Err(ConfigurationError::new(option, DurationText(duration), reason))
 }
 
 fn queue_count(queues: u64) -> Result<NonZeroU32, ConfigurationError> {
-    u32::try_from(queues)
-        .ok()
-        .and_then(NonZeroU32::new)
-        .ok_or_else(|| {
-            let reason = ValueError::new(
-                "an interface has one queue at least and a few thousand at most",
-                "give how many of the interface's queues to use, or leave it out for all",
-            );
-            ConfigurationError::new("--queues", queues, reason)
-        })
+    u32::try_from(queues).ok().and_then(NonZeroU32::new).ok_or_else(|| {
+        let reason = ValueError::new(
+            "an interface has one queue at least and a few thousand at most",
+            "give how many of the interface's queues to use, or leave it out for all",
+        );
+        ConfigurationError::new("--queues", queues, reason)
+    })
 }
 
 #[cfg(test)]
@@ -424,32 +349,23 @@ mod tests {
 
     fn builder(targets: &[&str]) -> MeasurementBuilder {
         let builder = MeasurementConfiguration::builder("probe0".parse().unwrap());
-        targets.iter().fold(builder, |builder, target| {
-            builder.target(target.parse().unwrap())
-        })
+        targets.iter().fold(builder, |builder, target| builder.target(target.parse().unwrap()))
     }
 
     fn shared(text: &str) -> Result<MeasurementConfiguration, ConfigurationError> {
-        builder(&["198.18.0.2"])
-            .shared(text.parse().unwrap())
-            .build()
+        builder(&["198.18.0.2"]).shared(text.parse().unwrap()).build()
     }
 
     #[test]
     fn the_defaults_are_the_documented_ones() {
-        let configuration = builder(&["198.18.0.2", "fd00:6c64::2", "reflector.example"])
-            .build()
-            .unwrap();
+        let configuration = builder(&["198.18.0.2", "fd00:6c64::2", "reflector.example"]).build().unwrap();
         assert_eq!(configuration.wait, Duration::from_secs(3));
         assert_eq!(configuration.stop_after, Duration::from_secs(5));
         assert_eq!(configuration.streams.len(), 3);
         let stream = &configuration.streams[0];
         assert_eq!(stream.schedule, Schedule::Periodic);
         assert_eq!(stream.extent, Extent::Duration(Duration::from_secs(10)));
-        assert_eq!(
-            (stream.dscp, stream.ttl, stream.port, stream.seed),
-            (0, 255, 862, None)
-        );
+        assert_eq!((stream.dscp, stream.ttl, stream.port, stream.seed), (0, 255, 862, None));
         // The smallest STAMP frame has 90 octets over IPv4: 14 of Ethernet and 4 of check sequence around the packet.
         assert_eq!(stream.ip_length("198.18.0.2".parse().unwrap()), Ok(72));
         assert_eq!(stream.ip_length("fd00::1".parse().unwrap()), Ok(92));
@@ -468,13 +384,7 @@ mod tests {
             .streams
             .iter()
             .map(|stream| {
-                (
-                    stream.target.to_string(),
-                    stream.schedule,
-                    stream.rate.to_string(),
-                    stream.dscp,
-                    stream.seed,
-                )
+                (stream.target.to_string(), stream.schedule, stream.rate.to_string(), stream.dscp, stream.seed)
             })
             .collect();
         let expected = [
@@ -515,28 +425,15 @@ mod tests {
         ] {
             let error = shared(text).unwrap_err();
             assert_eq!(error.to_string(), format!("{blamed} cannot be used"));
-            assert!(
-                !error.reason().to_string().is_empty() && !error.reason().help().is_empty(),
-                "{text}"
-            );
-            let error = builder(&["198.18.0.2"])
-                .stream(text.parse().unwrap())
-                .build()
-                .unwrap_err();
+            assert!(!error.reason().to_string().is_empty() && !error.reason().help().is_empty(), "{text}");
+            let error = builder(&["198.18.0.2"]).stream(text.parse().unwrap()).build().unwrap_err();
             let blamed = blamed.replacen("--", "--stream ", 1);
             let (key, value) = blamed.rsplit_once(' ').unwrap();
             assert_eq!(error.to_string(), format!("{key}={value} cannot be used"));
         }
-        for text in [
-            "size=72",
-            "size=65535",
-            "dscp=63",
-            "ttl=1",
-            "port=65535",
-            "count=1",
-            "duration=1ns",
-            "rate=0.000001bps",
-        ] {
+        for text in
+            ["size=72", "size=65535", "dscp=63", "ttl=1", "port=65535", "count=1", "duration=1ns", "rate=0.000001bps"]
+        {
             assert!(shared(text).is_ok(), "{text}");
         }
     }
@@ -544,28 +441,14 @@ mod tests {
     #[test]
     fn the_smallest_packet_depends_on_the_family() {
         let size = |target: &str, size: u64| {
-            builder(&[target])
-                .shared(StreamOptions {
-                    size: Some(size),
-                    ..StreamOptions::default()
-                })
-                .build()
+            builder(&[target]).shared(StreamOptions { size: Some(size), ..StreamOptions::default() }).build()
         };
         assert!(size("fd00::2", 91).is_err());
         assert!(size("fd00::2", 92).is_ok());
         let named = size("reflector.example", 80).unwrap();
-        assert!(
-            named.streams[0]
-                .ip_length("198.18.0.2".parse().unwrap())
-                .is_ok()
-        );
-        let error = named.streams[0]
-            .ip_length("fd00::2".parse().unwrap())
-            .unwrap_err();
-        assert_eq!(
-            error.reason().to_string(),
-            "the smallest STAMP packet over IPv6 has 92 octets (RFC 8762)"
-        );
+        assert!(named.streams[0].ip_length("198.18.0.2".parse().unwrap()).is_ok());
+        let error = named.streams[0].ip_length("fd00::2".parse().unwrap()).unwrap_err();
+        assert_eq!(error.reason().to_string(), "the smallest STAMP packet over IPv6 has 92 octets (RFC 8762)");
     }
 
     #[test]
@@ -581,23 +464,11 @@ mod tests {
             (one().source("::1".parse().ok()), "--source ::1"),
             (one().source("0.0.0.0".parse().ok()), "--source 0.0.0.0"),
             (one().source("224.0.0.1".parse().ok()), "--source 224.0.0.1"),
-            (
-                one().reflector_counters("198.18.0.2:0".parse().ok()),
-                "--reflector-counters 198.18.0.2:0",
-            ),
+            (one().reflector_counters("198.18.0.2:0".parse().ok()), "--reflector-counters 198.18.0.2:0"),
         ] {
-            assert_eq!(
-                refused.build().unwrap_err().to_string(),
-                format!("{blamed} cannot be used")
-            );
+            assert_eq!(refused.build().unwrap_err().to_string(), format!("{blamed} cannot be used"));
         }
-        assert!(
-            one()
-                .source("198.18.0.1".parse().ok())
-                .queues(Some(2))
-                .build()
-                .is_ok()
-        );
+        assert!(one().source("198.18.0.1".parse().ok()).queues(Some(2)).build().is_ok());
     }
 
     #[test]
@@ -612,27 +483,12 @@ mod tests {
     fn the_link_bounds_the_rate() {
         // 110 octets on the link for each 72-octet packet: 10^9 / 880 = 1136363.6 packets a second.
         let gigabit = 1_000_000_000;
-        assert!(
-            shared("rate=1136363pps")
-                .unwrap()
-                .check_link_speed(&[72], gigabit)
-                .is_ok()
-        );
-        let error = shared("rate=1136364pps")
-            .unwrap()
-            .check_link_speed(&[72], gigabit)
-            .unwrap_err();
-        assert_eq!(
-            error.reason().help(),
-            "give at most 1136363pps for packets of 72 octets"
-        );
+        assert!(shared("rate=1136363pps").unwrap().check_link_speed(&[72], gigabit).is_ok());
+        let error = shared("rate=1136364pps").unwrap().check_link_speed(&[72], gigabit).unwrap_err();
+        assert_eq!(error.reason().help(), "give at most 1136363pps for packets of 72 octets");
 
         let half: StreamOptions = "rate=600kpps".parse().unwrap();
-        let two = builder(&["198.18.0.2"])
-            .stream(half.clone())
-            .stream(half)
-            .build()
-            .unwrap();
+        let two = builder(&["198.18.0.2"]).stream(half.clone()).stream(half).build().unwrap();
         assert!(two.check_link_speed(&[72, 72], gigabit).is_err());
         assert!(two.check_link_speed(&[72, 72], 2 * gigabit).is_ok());
     }
@@ -640,10 +496,7 @@ mod tests {
     #[test]
     fn a_rate_has_an_exact_interval() {
         let configuration = shared("rate=3pps").unwrap();
-        assert_eq!(
-            configuration.streams[0].interval(72).departure(3),
-            1_000_000_000
-        );
+        assert_eq!(configuration.streams[0].interval(72).departure(3), 1_000_000_000);
         assert_eq!(configuration.streams[0].rate, Rate::packets_per_second(3));
     }
 }

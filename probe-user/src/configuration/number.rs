@@ -31,9 +31,7 @@ impl<'a> Quantity<'a> {
     /// Splits a text into its number and its unit; `None` if it does not begin with a plain decimal number.
     pub(super) fn split(text: &'a str) -> Option<Self> {
         let text = text.trim();
-        let end = text
-            .find(|character: char| !character.is_ascii_digit() && character != '.')
-            .unwrap_or(text.len());
+        let end = text.find(|character: char| !character.is_ascii_digit() && character != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         let decimals_are_missing = number.contains('.') && fraction.is_empty();
@@ -41,11 +39,7 @@ impl<'a> Quantity<'a> {
             return None;
         }
         let digits = format!("{whole}{fraction}").parse().ok()?;
-        Some(Self {
-            digits,
-            decimals: u32::try_from(fraction.len()).ok()?,
-            unit: unit.trim(),
-        })
+        Some(Self { digits, decimals: u32::try_from(fraction.len()).ok()?, unit: unit.trim() })
     }
 
     /// The number times `factor`, if that is a whole number: nothing is ever rounded.
@@ -55,11 +49,7 @@ impl<'a> Quantity<'a> {
     pub(super) fn times(&self, factor: u128) -> Result<u128, Inexact> {
         let divisor = 10u128.checked_pow(self.decimals).ok_or(Inexact::Fraction)?;
         let product = self.digits.checked_mul(factor).ok_or(Inexact::TooLarge)?;
-        if product.is_multiple_of(divisor) {
-            Ok(product / divisor)
-        } else {
-            Err(Inexact::Fraction)
-        }
+        if product.is_multiple_of(divisor) { Ok(product / divisor) } else { Err(Inexact::Fraction) }
     }
 }
 

@@ -41,10 +41,7 @@ enum Per {
 impl Rate {
     /// A rate in packets per second.
     pub const fn packets_per_second(packets: u32) -> Self {
-        Self {
-            millionths: packets as u64 * MILLION as u64,
-            per: Per::Packet,
-        }
+        Self { millionths: packets as u64 * MILLION as u64, per: Per::Packet }
     }
 
     /// Whether nothing would ever be sent.
@@ -60,10 +57,7 @@ impl Rate {
             Per::Bit => u128::from(ip_length) * 8,
         };
         // A second in nanoseconds, over a rate in millionths.
-        Interval::new(
-            1_000_000_000 * MILLION * units_per_packet,
-            u128::from(self.millionths),
-        )
+        Interval::new(1_000_000_000 * MILLION * units_per_packet, u128::from(self.millionths))
     }
 
     /// Packets per second of packets whose IP length is `ip_length` octets, as close as `f64` comes: for reports.
@@ -92,31 +86,23 @@ impl FromStr for Rate {
 
     /// Reads `100kpps`, `1.5 Mbps` and the like; the case of the unit does not matter.
     fn from_str(text: &str) -> Result<Self, ValueError> {
-        let quantity =
-            Quantity::split(text).ok_or_else(|| ValueError::new("this is not a rate", HELP))?;
+        let quantity = Quantity::split(text).ok_or_else(|| ValueError::new("this is not a rate", HELP))?;
         if quantity.unit.is_empty() {
             return Err(ValueError::new("a rate needs a unit", HELP));
         }
         let (_, per, factor) = UNITS
             .into_iter()
             .find(|(name, ..)| name.eq_ignore_ascii_case(quantity.unit))
-            .ok_or_else(|| {
-                ValueError::new(format!("{} is not a unit of rate", quantity.unit), HELP)
-            })?;
+            .ok_or_else(|| ValueError::new(format!("{} is not a unit of rate", quantity.unit), HELP))?;
         match quantity.times(factor * MILLION) {
             // At most 10^18: it fits.
-            Ok(millionths) if millionths <= HIGHEST => Ok(Self {
-                millionths: millionths as u64,
-                per,
-            }),
-            Ok(_) | Err(Inexact::TooLarge) => Err(ValueError::new(
-                "no link carries this",
-                "give at most 1000000Mpps or 1000Gbps",
-            )),
-            Err(Inexact::Fraction) => Err(ValueError::new(
-                "this is finer than a millionth per second",
-                "give fewer decimals",
-            )),
+            Ok(millionths) if millionths <= HIGHEST => Ok(Self { millionths: millionths as u64, per }),
+            Ok(_) | Err(Inexact::TooLarge) => {
+                Err(ValueError::new("no link carries this", "give at most 1000000Mpps or 1000Gbps"))
+            }
+            Err(Inexact::Fraction) => {
+                Err(ValueError::new("this is finer than a millionth per second", "give fewer decimals"))
+            }
         }
     }
 }
@@ -177,11 +163,7 @@ mod tests {
         ] {
             let read = text.parse::<Rate>().map_err(|error| error.to_string());
             match why {
-                "" => assert_eq!(
-                    read,
-                    Ok(rate("10Mbps")),
-                    "the case of a unit does not matter"
-                ),
+                "" => assert_eq!(read, Ok(rate("10Mbps")), "the case of a unit does not matter"),
                 _ => assert_eq!(read, Err(why.to_owned()), "{text}"),
             }
         }
@@ -190,18 +172,9 @@ mod tests {
     #[test]
     fn a_bit_rate_needs_the_length() {
         // 72 octets are 576 bits: at 576 Mbit/s one leaves every microsecond; at 144 octets every second one.
-        assert_eq!(
-            rate("576Mbps").interval(72).unwrap().departure(1_000_000),
-            1_000_000_000
-        );
-        assert_eq!(
-            rate("576Mbps").interval(144).unwrap().departure(1_000_000),
-            2_000_000_000
-        );
-        assert_eq!(
-            rate("1Mpps").interval(144).unwrap().departure(1_000_000),
-            1_000_000_000
-        );
+        assert_eq!(rate("576Mbps").interval(72).unwrap().departure(1_000_000), 1_000_000_000);
+        assert_eq!(rate("576Mbps").interval(144).unwrap().departure(1_000_000), 2_000_000_000);
+        assert_eq!(rate("1Mpps").interval(144).unwrap().departure(1_000_000), 1_000_000_000);
         assert!(rate("0bps").interval(72).is_none());
     }
 
@@ -212,10 +185,7 @@ mod tests {
         assert!(rate("1488095pps").link_bits_per_second(46, overhead) <= 1_000_000_000);
         assert!(rate("1488096pps").link_bits_per_second(46, overhead) > 1_000_000_000);
         // 72 of 110 octets are IP.
-        assert_eq!(
-            rate("72Mbps").link_bits_per_second(72, overhead),
-            110_000_000
-        );
+        assert_eq!(rate("72Mbps").link_bits_per_second(72, overhead), 110_000_000);
     }
 
     proptest! {

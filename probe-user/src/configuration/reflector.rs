@@ -5,9 +5,7 @@ use std::str::FromStr;
 
 use ipnet::IpNet;
 
-use super::{
-    ConfigurationError, InterfaceName, LogConfiguration, STAMP_PORT, TimestampFormat, ValueError,
-};
+use super::{ConfigurationError, InterfaceName, LogConfiguration, STAMP_PORT, TimestampFormat, ValueError};
 
 /// The form of the timestamps in replies.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -27,10 +25,7 @@ impl FromStr for ReplyFormat {
             "request" => Ok(Self::AsRequested),
             "ntp" => Ok(Self::Always(TimestampFormat::Ntp)),
             "ptp" => Ok(Self::Always(TimestampFormat::Ptp)),
-            _ => Err(ValueError::new(
-                "there is no such timestamp format",
-                "give request, ntp or ptp",
-            )),
+            _ => Err(ValueError::new("there is no such timestamp format", "give request, ntp or ptp")),
         }
     }
 }
@@ -143,8 +138,7 @@ impl ReflectBuilder {
             }
         }
         if let Some(counters) = self.counters.filter(|address| address.port() == 0) {
-            let reason =
-                ValueError::new("senders must know the port", "give a port from 1 to 65535");
+            let reason = ValueError::new("senders must know the port", "give a port from 1 to 65535");
             return Err(ConfigurationError::new("--counters", counters, reason));
         }
         Ok(ReflectConfiguration {
@@ -163,13 +157,7 @@ impl ReflectBuilder {
 fn validated_ports(given: &[u64]) -> Result<Vec<u16>, ConfigurationError> {
     let mut ports = Vec::with_capacity(given.len().max(1));
     for &port in given {
-        let refuse = |why: &str, help: &str| {
-            Err(ConfigurationError::new(
-                "--port",
-                port,
-                ValueError::new(why, help),
-            ))
-        };
+        let refuse = |why: &str, help: &str| Err(ConfigurationError::new("--port", port, ValueError::new(why, help)));
         match u16::try_from(port) {
             Err(_) | Ok(0) => return refuse("there is no such UDP port", "give 1 to 65535"),
             Ok(port) if ports.contains(&port) => {
@@ -201,23 +189,13 @@ mod tests {
         let configuration = builder().build().unwrap();
         assert_eq!(configuration.ports, [862]);
         assert_eq!(configuration.timestamp_format, ReplyFormat::AsRequested);
-        assert!(
-            !configuration.stateless
-                && configuration.allow.is_empty()
-                && configuration.counters.is_none()
-        );
+        assert!(!configuration.stateless && configuration.allow.is_empty() && configuration.counters.is_none());
     }
 
     #[test]
     fn networks_lose_their_host_bits() {
-        let configuration = builder()
-            .allow("198.18.0.1/15".parse().unwrap())
-            .build()
-            .unwrap();
-        assert_eq!(
-            configuration.allow,
-            ["198.18.0.0/15".parse::<IpNet>().unwrap()]
-        );
+        let configuration = builder().allow("198.18.0.1/15".parse().unwrap()).build().unwrap();
+        assert_eq!(configuration.allow, ["198.18.0.0/15".parse::<IpNet>().unwrap()]);
     }
 
     #[test]
@@ -226,28 +204,13 @@ mod tests {
             (builder().port(0), "--port 0"),
             (builder().port(65536), "--port 65536"),
             (builder().port(862).port(862), "--port 862"),
-            (
-                builder().address("224.0.0.1".parse().unwrap()),
-                "--address 224.0.0.1",
-            ),
-            (
-                builder().address("255.255.255.255".parse().unwrap()),
-                "--address 255.255.255.255",
-            ),
+            (builder().address("224.0.0.1".parse().unwrap()), "--address 224.0.0.1"),
+            (builder().address("255.255.255.255".parse().unwrap()), "--address 255.255.255.255"),
             (builder().address("::".parse().unwrap()), "--address ::"),
-            (
-                builder().counters("127.0.0.1:0".parse().ok()),
-                "--counters 127.0.0.1:0",
-            ),
+            (builder().counters("127.0.0.1:0".parse().ok()), "--counters 127.0.0.1:0"),
         ] {
-            assert_eq!(
-                refused.build().unwrap_err().to_string(),
-                format!("{blamed} cannot be used")
-            );
+            assert_eq!(refused.build().unwrap_err().to_string(), format!("{blamed} cannot be used"));
         }
-        assert_eq!(
-            builder().port(862).port(4000).build().unwrap().ports,
-            [862, 4000]
-        );
+        assert_eq!(builder().port(862).port(4000).build().unwrap().ports, [862, 4000]);
     }
 }

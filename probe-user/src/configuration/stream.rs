@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::number::parse_whole_number;
 use super::{
-    ConfigurationError, DurationText, Interval, MAXIMUM_IP_LENGTH, Rate, STAMP_PORT, Target,
-    ValueError, parse_duration, smallest_ip_length,
+    ConfigurationError, DurationText, Interval, MAXIMUM_IP_LENGTH, Rate, STAMP_PORT, Target, ValueError,
+    parse_duration, smallest_ip_length,
 };
 
 const DEFAULT_RATE: Rate = Rate::packets_per_second(100);
@@ -39,10 +39,7 @@ impl FromStr for Schedule {
         match text {
             "periodic" => Ok(Self::Periodic),
             "poisson" => Ok(Self::Poisson),
-            _ => Err(ValueError::new(
-                "there is no such schedule",
-                "give periodic or poisson",
-            )),
+            _ => Err(ValueError::new("there is no such schedule", "give periodic or poisson")),
         }
     }
 }
@@ -99,17 +96,13 @@ impl FromStr for StreamOptions {
         let mut options = Self::default();
         let mut seen: Vec<&str> = Vec::new();
         for pair in text.split(',') {
-            let help =
-                || format!("write KEY=VALUE,..., as in schedule=poisson,rate=10kpps; keys: {KEYS}");
+            let help = || format!("write KEY=VALUE,..., as in schedule=poisson,rate=10kpps; keys: {KEYS}");
             let (key, value) = pair
                 .trim()
                 .split_once('=')
                 .ok_or_else(|| ValueError::new(format!("{pair:?} is not KEY=VALUE"), help()))?;
             if seen.contains(&key) {
-                return Err(ValueError::new(
-                    format!("{key} is given twice"),
-                    "give every key once",
-                ));
+                return Err(ValueError::new(format!("{key} is given twice"), "give every key once"));
             }
             seen.push(key);
             options.set(key, value).map_err(|refusal| match refusal {
@@ -145,11 +138,7 @@ impl StreamOptions {
         Self {
             schedule: self.schedule.or(shared.schedule),
             rate: self.rate.or(shared.rate),
-            duration: if has_extent {
-                self.duration
-            } else {
-                shared.duration
-            },
+            duration: if has_extent { self.duration } else { shared.duration },
             count: if has_extent { self.count } else { shared.count },
             size: self.size.or(shared.size),
             dscp: self.dscp.or(shared.dscp),
@@ -161,11 +150,7 @@ impl StreamOptions {
 
     /// Checks the options, fills in the defaults, and makes them the stream to `target`. `prefix` is what stands before
     /// an option's name when an error blames it: `--`, or `--stream ` for one of several.
-    pub(super) fn validate(
-        &self,
-        target: &Target,
-        prefix: &str,
-    ) -> Result<StreamConfiguration, ConfigurationError> {
+    pub(super) fn validate(&self, target: &Target, prefix: &str) -> Result<StreamConfiguration, ConfigurationError> {
         let name = |option: &str| match prefix {
             "--" => format!("--{option}"),
             _ => format!("{prefix}{option}="),
@@ -175,53 +160,32 @@ impl StreamOptions {
                 return Ok(value);
             }
             let help = format!("give {} to {}", range.start(), range.end());
-            Err(ConfigurationError::new(
-                name(option),
-                value,
-                ValueError::new(why, help),
-            ))
+            Err(ConfigurationError::new(name(option), value, ValueError::new(why, help)))
         };
 
         let rate = self.rate.unwrap_or(DEFAULT_RATE);
         if rate.is_zero() {
-            let reason = ValueError::new(
-                "nothing would ever be sent",
-                "give a rate above 0, as in 100pps",
-            );
+            let reason = ValueError::new("nothing would ever be sent", "give a rate above 0, as in 100pps");
             return Err(ConfigurationError::new(name("rate"), rate, reason));
         }
         let extent = match (self.duration, self.count) {
             (Some(duration), Some(_)) => {
-                let reason = ValueError::new(
-                    "--duration and --count both say when the stream ends",
-                    "give one of them",
-                );
-                return Err(ConfigurationError::new(
-                    name("duration"),
-                    DurationText(duration),
-                    reason,
-                ));
+                let reason =
+                    ValueError::new("--duration and --count both say when the stream ends", "give one of them");
+                return Err(ConfigurationError::new(name("duration"), DurationText(duration), reason));
             }
             (Some(Duration::ZERO), None) => {
-                let reason = ValueError::new(
-                    "nothing would ever be sent",
-                    "give a longer duration, as in 10s",
-                );
+                let reason = ValueError::new("nothing would ever be sent", "give a longer duration, as in 10s");
                 return Err(ConfigurationError::new(name("duration"), "0s", reason));
             }
             (Some(duration), None) => Extent::Duration(duration),
             (None, Some(0)) => {
-                let reason =
-                    ValueError::new("nothing would ever be sent", "give a count of 1 or more");
+                let reason = ValueError::new("nothing would ever be sent", "give a count of 1 or more");
                 return Err(ConfigurationError::new(name("count"), 0, reason));
             }
-            (None, Some(count)) => within(
-                "count",
-                count,
-                1..=MAXIMUM_COUNT,
-                "no run sends so many packets",
-            )
-            .map(Extent::Count)?,
+            (None, Some(count)) => {
+                within("count", count, 1..=MAXIMUM_COUNT, "no run sends so many packets").map(Extent::Count)?
+            }
             (None, None) => Extent::Duration(DEFAULT_DURATION),
         };
         let stream = StreamConfiguration {
@@ -230,24 +194,11 @@ impl StreamOptions {
             rate,
             extent,
             size: None,
-            dscp: within(
-                "dscp",
-                self.dscp.unwrap_or(0),
-                0..=63,
-                "a DSCP has six bits (RFC 2474)",
-            )? as u8,
-            ttl: within(
-                "ttl",
-                self.ttl.unwrap_or(DEFAULT_TTL),
-                1..=255,
-                "no packet with this TTL can be forwarded",
-            )? as u8,
-            port: within(
-                "port",
-                self.port.unwrap_or(STAMP_PORT.into()),
-                1..=65535,
-                "there is no such UDP port",
-            )? as u16,
+            dscp: within("dscp", self.dscp.unwrap_or(0), 0..=63, "a DSCP has six bits (RFC 2474)")? as u8,
+            ttl: within("ttl", self.ttl.unwrap_or(DEFAULT_TTL), 1..=255, "no packet with this TTL can be forwarded")?
+                as u8,
+            port: within("port", self.port.unwrap_or(STAMP_PORT.into()), 1..=65535, "there is no such UDP port")?
+                as u16,
             seed: self.seed,
             size_option: name("size"),
         };
@@ -255,20 +206,12 @@ impl StreamOptions {
             return Ok(stream);
         };
         if size > u64::from(MAXIMUM_IP_LENGTH) {
-            let reason = ValueError::new(
-                "no IP packet is so long",
-                format!("give at most {MAXIMUM_IP_LENGTH}"),
-            );
+            let reason = ValueError::new("no IP packet is so long", format!("give at most {MAXIMUM_IP_LENGTH}"));
             return Err(ConfigurationError::new(name("size"), size, reason));
         }
-        let stream = StreamConfiguration {
-            size: Some(size as u16),
-            ..stream
-        };
+        let stream = StreamConfiguration { size: Some(size as u16), ..stream };
         // Of a name, the family is not known yet: what is too small for IPv4 is too small for both.
-        let address = target
-            .address()
-            .unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
+        let address = target.address().unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED));
         stream.ip_length(address).map(|_| stream)
     }
 }
@@ -310,18 +253,9 @@ impl StreamConfiguration {
             None => Ok(smallest),
             Some(size) if size >= smallest => Ok(size),
             Some(size) => {
-                let version = if destination.is_ipv6() {
-                    "IPv6"
-                } else {
-                    "IPv4"
-                };
-                let why = format!(
-                    "the smallest STAMP packet over {version} has {smallest} octets (RFC 8762)"
-                );
-                let reason = ValueError::new(
-                    why,
-                    format!("give {smallest} or more, or leave it out for the smallest"),
-                );
+                let version = if destination.is_ipv6() { "IPv6" } else { "IPv4" };
+                let why = format!("the smallest STAMP packet over {version} has {smallest} octets (RFC 8762)");
+                let reason = ValueError::new(why, format!("give {smallest} or more, or leave it out for the smallest"));
                 Err(ConfigurationError::new(&self.size_option, size, reason))
             }
         }
@@ -335,23 +269,16 @@ impl StreamConfiguration {
         if u32::from(ip_length) <= mtu {
             return Ok(());
         }
-        let why =
-            format!("the interface takes {mtu} octets (its MTU), and fragments are not measured");
+        let why = format!("the interface takes {mtu} octets (its MTU), and fragments are not measured");
         let help = format!("give at most {mtu}, or raise the MTU");
-        Err(ConfigurationError::new(
-            &self.size_option,
-            ip_length,
-            ValueError::new(why, help),
-        ))
+        Err(ConfigurationError::new(&self.size_option, ip_length, ValueError::new(why, help)))
     }
 
     /// The exact time between departures of packets of `ip_length` octets: the interval of a periodic stream, the mean
     /// of a Poisson one.
     pub fn interval(&self, ip_length: u16) -> Interval {
         // A validated rate is not 0, and no rate leaves the range of Interval.
-        self.rate
-            .interval(ip_length)
-            .expect("a rate above 0 has an interval")
+        self.rate.interval(ip_length).expect("a rate above 0 has an interval")
     }
 }
 
@@ -368,30 +295,17 @@ mod tests {
         let poisson = options("schedule=poisson,rate=10kpps, size=200,dscp=46");
         assert_eq!(poisson.schedule, Some(Schedule::Poisson));
         assert_eq!(poisson.rate, Some(Rate::packets_per_second(10_000)));
-        assert_eq!(
-            (poisson.size, poisson.dscp, poisson.port),
-            (Some(200), Some(46), None)
-        );
-        let shared = StreamOptions {
-            port: Some(4000),
-            dscp: Some(10),
-            ..StreamOptions::default()
-        };
+        assert_eq!((poisson.size, poisson.dscp, poisson.port), (Some(200), Some(46), None));
+        let shared = StreamOptions { port: Some(4000), dscp: Some(10), ..StreamOptions::default() };
         let merged = poisson.or(&shared);
         assert_eq!((merged.port, merged.dscp), (Some(4000), Some(46)));
     }
 
     #[test]
     fn an_extent_of_its_own_replaces_the_shared_one() {
-        let shared = StreamOptions {
-            count: Some(5),
-            ..StreamOptions::default()
-        };
+        let shared = StreamOptions { count: Some(5), ..StreamOptions::default() };
         let merged = options("duration=1s").or(&shared);
-        assert_eq!(
-            (merged.duration, merged.count),
-            (Some(Duration::from_secs(1)), None)
-        );
+        assert_eq!((merged.duration, merged.count), (Some(Duration::from_secs(1)), None));
         assert_eq!(options("dscp=1").or(&shared).count, Some(5));
     }
 
@@ -403,17 +317,10 @@ mod tests {
             ("rate=10", "rate=10: a rate needs a unit"),
             ("dscp=ef", "dscp=ef: this is not a whole number"),
             ("dscp=1,dscp=2", "dscp is given twice"),
-            (
-                "schedule=burst",
-                "schedule=burst: there is no such schedule",
-            ),
+            ("schedule=burst", "schedule=burst: there is no such schedule"),
             ("", "\"\" is not KEY=VALUE"),
         ] {
-            assert_eq!(
-                text.parse::<StreamOptions>()
-                    .map_err(|error| error.to_string()),
-                Err(why.to_owned())
-            );
+            assert_eq!(text.parse::<StreamOptions>().map_err(|error| error.to_string()), Err(why.to_owned()));
         }
     }
 }

@@ -38,10 +38,7 @@ impl Target {
         } else {
             return Ok(Self::Address(address.to_canonical()));
         };
-        Err(ValueError::new(
-            why,
-            "give the unicast address of a reflector",
-        ))
+        Err(ValueError::new(why, "give the unicast address of a reflector"))
     }
 }
 
@@ -58,19 +55,13 @@ impl FromStr for Target {
         }
         if text.contains(':') {
             let help = "give an address or a name alone, and the UDP port with --port";
-            return Err(ValueError::new(
-                "this is neither an address nor a host name",
-                help,
-            ));
+            return Err(ValueError::new("this is neither an address nor a host name", help));
         }
         if is_host_name(text) {
             Ok(Self::Name(text.to_owned()))
         } else {
             let help = "give an IPv4 address, an IPv6 address or a host name";
-            Err(ValueError::new(
-                "this is neither an address nor a host name",
-                help,
-            ))
+            Err(ValueError::new("this is neither an address nor a host name", help))
         }
     }
 }
@@ -86,10 +77,7 @@ fn is_host_name(text: &str) -> bool {
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
-    let last_is_number = name
-        .rsplit('.')
-        .next()
-        .is_none_or(|label| label.bytes().all(|octet| octet.is_ascii_digit()));
+    let last_is_number = name.rsplit('.').next().is_none_or(|label| label.bytes().all(|octet| octet.is_ascii_digit()));
     name.len() <= 253 && name.split('.').all(is_label) && !last_is_number
 }
 
@@ -108,23 +96,11 @@ mod tests {
 
     #[test]
     fn takes_addresses_and_names() {
-        for text in [
-            "198.18.0.2",
-            "fd00:6c64::2",
-            "reflector.example.net",
-            "pop-7",
-            "a1.example.",
-        ] {
-            assert_eq!(
-                text.parse::<Target>().map(|target| target.to_string()),
-                Ok(text.to_owned())
-            );
+        for text in ["198.18.0.2", "fd00:6c64::2", "reflector.example.net", "pop-7", "a1.example."] {
+            assert_eq!(text.parse::<Target>().map(|target| target.to_string()), Ok(text.to_owned()));
         }
         let mapped = "::ffff:198.18.0.2".parse::<Target>();
-        assert_eq!(
-            mapped,
-            Ok(Target::Address(Ipv4Addr::new(198, 18, 0, 2).into()))
-        );
+        assert_eq!(mapped, Ok(Target::Address(Ipv4Addr::new(198, 18, 0, 2).into())));
     }
 
     #[test]

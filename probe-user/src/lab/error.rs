@@ -48,10 +48,7 @@ pub enum LabError {
     NotUp,
 
     /// The reflector ended before it was ready.
-    #[error(
-        "the lab's reflector `{command}` ended with {status}{}",
-        last_words(log)
-    )]
+    #[error("the lab's reflector `{command}` ended with {status}{}", last_words(log))]
     ReflectorEnded {
         /// Program and arguments.
         command: String,
@@ -62,10 +59,7 @@ pub enum LabError {
     },
 
     /// The reflector runs and has not attached its program.
-    #[error(
-        "the lab's reflector `{command}` attached no XDP program within {seconds} s{}",
-        last_words(log)
-    )]
+    #[error("the lab's reflector `{command}` attached no XDP program within {seconds} s{}", last_words(log))]
     ReflectorNotReady {
         /// Program and arguments.
         command: String,
@@ -76,9 +70,7 @@ pub enum LabError {
     },
 
     /// There is nothing to run.
-    #[error(
-        "no command to run in the lab; write it behind `--`, as in `leadline lab run -- ping 198.18.0.2`"
-    )]
+    #[error("no command to run in the lab; write it behind `--`, as in `leadline lab run -- ping 198.18.0.2`")]
     NoCommand,
 
     /// The command cannot be started.
@@ -121,10 +113,7 @@ pub enum LabError {
 
 impl LabError {
     pub(super) fn refused(operation: impl Into<String>, source: io::Error) -> Self {
-        Self::Refused {
-            operation: operation.into(),
-            source,
-        }
+        Self::Refused { operation: operation.into(), source }
     }
 }
 

@@ -29,12 +29,7 @@ use super::{
 };
 
 /// What is often mounted below `/sys` and has nothing to do with the network namespace.
-const BELOW_SYS: [&str; 4] = [
-    "/sys/fs/bpf",
-    "/sys/fs/cgroup",
-    "/sys/kernel/debug",
-    "/sys/kernel/tracing",
-];
+const BELOW_SYS: [&str; 4] = ["/sys/fs/bpf", "/sys/fs/cgroup", "/sys/kernel/debug", "/sys/kernel/tracing"];
 
 /// Runs the command in the namespace and waits for its end.
 pub(super) fn run(namespace: &Namespace, command: &[OsString]) -> Result<ExitStatus, LabError> {
@@ -57,12 +52,9 @@ fn inside<R: Send>(
     let refused = |source| LabError::refused(format!("enter {namespace}"), source);
     in_new_thread(|| {
         namespace.join_thread().map_err(refused)?;
-        show_own_sys()
-            .map_err(|source| LabError::refused(format!("mount /sys of {namespace}"), source))?;
-        start(Command::new(program).args(arguments)).map_err(|source| LabError::Command {
-            command: program.to_string_lossy().into_owned(),
-            source,
-        })
+        show_own_sys().map_err(|source| LabError::refused(format!("mount /sys of {namespace}"), source))?;
+        start(Command::new(program).args(arguments))
+            .map_err(|source| LabError::Command { command: program.to_string_lossy().into_owned(), source })
     })
     .map_err(refused)?
 }
@@ -74,56 +66,26 @@ fn inside<R: Send>(
 fn show_own_sys() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS)?;
     // Nothing that is mounted from here on is to be seen outside; what is unmounted outside is to go here too.
-    mount(
-        None::<&str>,
-        "/",
-        None::<&str>,
-        MsFlags::MS_SLAVE | MsFlags::MS_REC,
-        None::<&str>,
-    )?;
+    mount(None::<&str>, "/", None::<&str>, MsFlags::MS_SLAVE | MsFlags::MS_REC, None::<&str>)?;
 
     // Open folders stay within reach after another file system has covered their path.
-    let kept: Vec<(&str, File)> = BELOW_SYS
-        .into_iter()
-        .filter_map(|path| mounted_folder(path).map(|folder| (path, folder)))
-        .collect();
-    mount(
-        Some("sysfs"),
-        "/sys",
-        Some("sysfs"),
-        MsFlags::empty(),
-        None::<&str>,
-    )?;
+    let kept: Vec<(&str, File)> =
+        BELOW_SYS.into_iter().filter_map(|path| mounted_folder(path).map(|folder| (path, folder))).collect();
+    mount(Some("sysfs"), "/sys", Some("sysfs"), MsFlags::empty(), None::<&str>)?;
     for (path, folder) in kept {
         let old = format!("/proc/self/fd/{}", folder.as_raw_fd());
         // Best effort: such a mount is a convenience, and the network does not depend on it.
-        let _ = mount(
-            Some(old.as_str()),
-            path,
-            None::<&str>,
-            MsFlags::MS_BIND | MsFlags::MS_REC,
-            None::<&str>,
-        );
+        let _ = mount(Some(old.as_str()), path, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>);
     }
     if !statfs("/sys/fs/bpf").is_ok_and(|found| found.filesystem_type() == BPF_FS_MAGIC) {
-        let _ = mount(
-            Some("bpf"),
-            "/sys/fs/bpf",
-            Some("bpf"),
-            MsFlags::empty(),
-            None::<&str>,
-        );
+        let _ = mount(Some("bpf"), "/sys/fs/bpf", Some("bpf"), MsFlags::empty(), None::<&str>);
     }
     Ok(())
 }
 
 /// The folder, if a file system of its own is mounted there.
 fn mounted_folder(path: &str) -> Option<File> {
-    let folder = OpenOptions::new()
-        .read(true)
-        .custom_flags(libc::O_PATH | libc::O_DIRECTORY)
-        .open(path)
-        .ok()?;
+    let folder = OpenOptions::new().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(path).ok()?;
     let here = folder.metadata().ok()?.dev();
     let above = fs::metadata(Path::new(path).parent()?).ok()?.dev();
     (here != above).then_some(folder)

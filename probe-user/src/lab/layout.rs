@@ -98,44 +98,20 @@ impl LabOptions {
     ///
     /// [`LabError::Refused`] when the path of this program is not to be had.
     pub fn standard() -> Result<Self, LabError> {
-        let program = std::env::current_exe()
-            .map_err(|source| LabError::refused("find this program's file", source))?;
-        let arguments = [
-            "reflect",
-            "--interface",
-            REFLECTOR_INTERFACE,
-            "--port",
-            "862",
-        ];
-        let command = std::iter::once(program.into_os_string())
-            .chain(arguments.map(OsString::from))
-            .collect();
-        Ok(Self {
-            reflector: Some(Reflector {
-                command,
-                attaches_program: true,
-            }),
-            ..Self::without_reflector()
-        })
+        let program =
+            std::env::current_exe().map_err(|source| LabError::refused("find this program's file", source))?;
+        let arguments = ["reflect", "--interface", REFLECTOR_INTERFACE, "--port", "862"];
+        let command = std::iter::once(program.into_os_string()).chain(arguments.map(OsString::from)).collect();
+        Ok(Self { reflector: Some(Reflector { command, attaches_program: true }), ..Self::without_reflector() })
     }
 
     /// The same without a reflector.
     pub fn without_reflector() -> Self {
-        Self {
-            layout: Layout::default(),
-            mtu: 1500,
-            queues: online_cpus(),
-            reflector: None,
-        }
+        Self { layout: Layout::default(), mtu: 1500, queues: online_cpus(), reflector: None }
     }
 
     pub(super) fn check(&self) -> Result<(), LabError> {
-        let out_of_range = |option, value, least, most| LabError::OutOfRange {
-            option,
-            value,
-            least,
-            most,
-        };
+        let out_of_range = |option, value, least, most| LabError::OutOfRange { option, value, least, most };
         if !(1280..=65535).contains(&self.mtu) {
             return Err(out_of_range("mtu", self.mtu, 1280, 65535));
         }
@@ -149,10 +125,7 @@ impl LabOptions {
 /// All that are online, not only those that this process may use: the sending CPU chooses the queue.
 fn online_cpus() -> u32 {
     let count = sysconf(SysconfVar::_NPROCESSORS_ONLN).ok().flatten();
-    count
-        .and_then(|count| u32::try_from(count).ok())
-        .unwrap_or(1)
-        .clamp(1, 4096)
+    count.and_then(|count| u32::try_from(count).ok()).unwrap_or(1).clamp(1, 4096)
 }
 
 #[cfg(test)]
@@ -161,23 +134,10 @@ mod tests {
 
     #[test]
     fn an_mtu_too_small_for_ipv6_is_refused_by_name() {
-        let options = LabOptions {
-            mtu: 1279,
-            ..LabOptions::without_reflector()
-        };
+        let options = LabOptions { mtu: 1279, ..LabOptions::without_reflector() };
         let error = options.check().expect_err("too small");
-        assert_eq!(
-            error.to_string(),
-            "lab option mtu is 1279; it must be between 1280 and 65535"
-        );
-        assert!(
-            LabOptions {
-                mtu: 1280,
-                ..options
-            }
-            .check()
-            .is_ok()
-        );
+        assert_eq!(error.to_string(), "lab option mtu is 1279; it must be between 1280 and 65535");
+        assert!(LabOptions { mtu: 1280, ..options }.check().is_ok());
     }
 
     #[test]

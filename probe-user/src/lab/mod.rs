@@ -18,9 +18,8 @@ use std::{convert::Infallible, ffi::OsString, fmt, fs, path::PathBuf, process::E
 
 pub use error::LabError;
 pub use layout::{
-    IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH, LabOptions, Layout, REFLECTOR_INTERFACE,
-    REFLECTOR_IPV4, REFLECTOR_IPV6, REFLECTOR_MAC, Reflector, SENDER_INTERFACE, SENDER_IPV4,
-    SENDER_IPV6, SENDER_MAC,
+    IPV4_PREFIX_LENGTH, IPV6_PREFIX_LENGTH, LabOptions, Layout, REFLECTOR_INTERFACE, REFLECTOR_IPV4, REFLECTOR_IPV6,
+    REFLECTOR_MAC, Reflector, SENDER_INTERFACE, SENDER_IPV4, SENDER_IPV6, SENDER_MAC,
 };
 pub use namespace::{Namespace, NamespaceError};
 pub use process::Process;
@@ -130,18 +129,10 @@ impl Lab {
         require_privileges()?;
         let _lock = Lock::take(&options.layout)?;
         if let Some(lab) = Self::healthy(&options.layout) {
-            return if lab.fits(&options) {
-                Ok(lab)
-            } else {
-                Err(lab.other_settings())
-            };
+            return if lab.fits(&options) { Ok(lab) } else { Err(lab.other_settings()) };
         }
         let leftovers = clear(&options.layout)?;
-        let origin = if leftovers.is_empty() {
-            Origin::New
-        } else {
-            Origin::Repaired(leftovers)
-        };
+        let origin = if leftovers.is_empty() { Origin::New } else { Origin::Repaired(leftovers) };
         Self::build(&options, origin).inspect_err(|_| {
             // The first error is the one to tell; the next `up` or `down` clears what cannot be cleared now.
             let _ = clear(&options.layout);
@@ -185,24 +176,11 @@ impl Lab {
     /// [`LabError::Refused`] when the processes cannot be looked through.
     pub fn status(layout: &Layout) -> Result<LabStatus, LabError> {
         if let Some(lab) = Self::healthy(layout) {
-            let Record {
-                mtu,
-                queues,
-                reflector,
-            } = lab.record;
-            return Ok(LabStatus::Up {
-                mtu,
-                queues,
-                reflector,
-                log: reflector::log_path(layout),
-            });
+            let Record { mtu, queues, reflector } = lab.record;
+            return Ok(LabStatus::Up { mtu, queues, reflector, log: reflector::log_path(layout) });
         }
         let traces = traces(layout)?;
-        Ok(if traces.is_empty() {
-            LabStatus::Down
-        } else {
-            LabStatus::Broken(traces)
-        })
+        Ok(if traces.is_empty() { LabStatus::Down } else { LabStatus::Broken(traces) })
     }
 
     /// Runs a command at the sender's end and waits for it. It shares this process's terminal, input and output.
@@ -245,24 +223,11 @@ impl Lab {
         let sender = Namespace::create(&layout.sender_namespace)?;
         let reflector = Namespace::create(&layout.reflector_namespace)?;
         wiring::join(&sender, &reflector, options)?;
-        let process = options
-            .reflector
-            .as_ref()
-            .map(|program| reflector::start(program, &reflector, layout))
-            .transpose()?;
-        let record = Record {
-            mtu: options.mtu,
-            queues: options.queues,
-            reflector: process,
-        };
+        let process =
+            options.reflector.as_ref().map(|program| reflector::start(program, &reflector, layout)).transpose()?;
+        let record = Record { mtu: options.mtu, queues: options.queues, reflector: process };
         record.write(layout)?;
-        Ok(Self {
-            layout: layout.clone(),
-            record,
-            sender,
-            reflector,
-            origin,
-        })
+        Ok(Self { layout: layout.clone(), record, sender, reflector, origin })
     }
 
     /// The lab, if nothing of it is missing.
@@ -272,45 +237,24 @@ impl Lab {
         let reflector = Namespace::open(&layout.reflector_namespace).ok()?;
         let whole = record.reflector.is_none_or(Process::is_running)
             && wiring::is_whole(&sender, &reflector, record.mtu, record.queues);
-        whole.then(|| Self {
-            layout: layout.clone(),
-            record,
-            sender,
-            reflector,
-            origin: Origin::Existing,
-        })
+        whole.then(|| Self { layout: layout.clone(), record, sender, reflector, origin: Origin::Existing })
     }
 
     fn fits(&self, options: &LabOptions) -> bool {
-        let Record {
-            mtu,
-            queues,
-            reflector,
-        } = self.record;
-        (mtu, queues, reflector.is_some())
-            == (options.mtu, options.queues, options.reflector.is_some())
+        let Record { mtu, queues, reflector } = self.record;
+        (mtu, queues, reflector.is_some()) == (options.mtu, options.queues, options.reflector.is_some())
     }
 
     fn other_settings(&self) -> LabError {
-        let Record {
-            mtu,
-            queues,
-            reflector,
-        } = self.record;
-        LabError::OtherSettings {
-            mtu,
-            queues,
-            reflector: reflector.is_some(),
-        }
+        let Record { mtu, queues, reflector } = self.record;
+        LabError::OtherSettings { mtu, queues, reflector: reflector.is_some() }
     }
 }
 
 /// What there is of a lab, in the order in which it is to be removed.
 fn traces(layout: &Layout) -> Result<Vec<Trace>, LabError> {
     let mut reflectors = reflector::find_all(layout)?;
-    let recorded = Record::read(layout)
-        .and_then(|record| record.reflector)
-        .filter(|process| process.is_running());
+    let recorded = Record::read(layout).and_then(|record| record.reflector).filter(|process| process.is_running());
     if let Some(process) = recorded
         && !reflectors.contains(&process)
     {
@@ -318,13 +262,7 @@ fn traces(layout: &Layout) -> Result<Vec<Trace>, LabError> {
     }
     let mut traces: Vec<Trace> = reflectors.into_iter().map(Trace::Reflector).collect();
     let namespaces = [&layout.sender_namespace, &layout.reflector_namespace];
-    traces.extend(
-        namespaces
-            .into_iter()
-            .filter(|name| Namespace::name_is_taken(name))
-            .cloned()
-            .map(Trace::Namespace),
-    );
+    traces.extend(namespaces.into_iter().filter(|name| Namespace::name_is_taken(name)).cloned().map(Trace::Namespace));
     if fs::symlink_metadata(&layout.state_folder).is_ok() {
         traces.push(Trace::StateFolder(layout.state_folder.clone()));
     }
@@ -337,9 +275,7 @@ fn clear(layout: &Layout) -> Result<Vec<Trace>, LabError> {
     for trace in &traces {
         match trace {
             Trace::Reflector(process) => {
-                process
-                    .end()
-                    .map_err(|source| LabError::refused("end the lab's reflector", source))?;
+                process.end().map_err(|source| LabError::refused("end the lab's reflector", source))?;
             }
             Trace::Namespace(name) => {
                 // A process that is still inside would keep the link alive in a namespace without a name.
@@ -359,10 +295,7 @@ fn require_privileges() -> Result<(), LabError> {
     let status = fs::read_to_string("/proc/thread-self/status")
         .map_err(|source| LabError::refused("read this process's capabilities", source))?;
     let needed = [("CAP_NET_ADMIN", 12), ("CAP_SYS_ADMIN", 21)];
-    match needed
-        .into_iter()
-        .find(|(_, bit)| effective_capabilities(&status) & (1 << bit) == 0)
-    {
+    match needed.into_iter().find(|(_, bit)| effective_capabilities(&status) & (1 << bit) == 0) {
         Some((capability, _)) => Err(LabError::NotPrivileged { capability }),
         None => Ok(()),
     }
@@ -371,8 +304,7 @@ fn require_privileges() -> Result<(), LabError> {
 /// The effective set in the words of `/proc/PID/status`, one bit a capability.
 fn effective_capabilities(status: &str) -> u64 {
     let set = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
-    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok())
-        .unwrap_or(0)
+    set.and_then(|set| u64::from_str_radix(set.trim(), 16).ok()).unwrap_or(0)
 }
 
 impl fmt::Display for Trace {

@@ -77,29 +77,16 @@ impl Namespace {
         let path = path_of(name)?;
         let refused = |source| refused(format!("create network namespace `{name}`"), source);
         share_folder().map_err(refused)?;
-        match OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o444)
-            .open(&path)
-        {
+        match OpenOptions::new().write(true).create_new(true).mode(0o444).open(&path) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                return Err(NamespaceError::Exists {
-                    name: name.to_owned(),
-                });
+                return Err(NamespaceError::Exists { name: name.to_owned() });
             }
             outcome => drop(outcome.map_err(refused)?),
         }
         // The namespace is the new thread's; the mount on the file keeps it when the thread ends.
         let kept = in_new_thread(|| {
             unshare(CloneFlags::CLONE_NEWNET)?;
-            mount(
-                Some("/proc/thread-self/ns/net"),
-                &path,
-                None::<&str>,
-                MsFlags::MS_BIND,
-                None::<&str>,
-            )
+            mount(Some("/proc/thread-self/ns/net"), &path, None::<&str>, MsFlags::MS_BIND, None::<&str>)
         });
         if let Err(error) = kept.and_then(|outcome| outcome.map_err(io::Error::from)) {
             // Best effort: the first error is the one to tell.
@@ -132,24 +119,17 @@ impl Namespace {
     /// [`Namespace::create`] leaves; [`NamespaceError::BadName`]; [`NamespaceError::Refused`].
     pub fn open(name: &str) -> Result<Self, NamespaceError> {
         let path = path_of(name)?;
-        let missing = || NamespaceError::Missing {
-            name: name.to_owned(),
-        };
+        let missing = || NamespaceError::Missing { name: name.to_owned() };
         let refused = |source| refused(format!("open network namespace `{name}`"), source);
         let file = match File::open(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(missing()),
             outcome => outcome.map_err(refused)?,
         };
-        let filesystem = fstatfs(&file)
-            .map_err(|error| refused(error.into()))?
-            .filesystem_type();
+        let filesystem = fstatfs(&file).map_err(|error| refused(error.into()))?.filesystem_type();
         if filesystem != NSFS_MAGIC {
             return Err(missing());
         }
-        Ok(Self {
-            name: Some(name.to_owned()),
-            file,
-        })
+        Ok(Self { name: Some(name.to_owned()), file })
     }
 
     /// Opens the namespace of the calling thread.
@@ -237,27 +217,12 @@ fn share_folder() -> io::Result<()> {
     fs::create_dir_all(FOLDER)?;
     fs::set_permissions(FOLDER, fs::Permissions::from_mode(0o755))?;
     // Two that do this at once must not both mount it.
-    let _lock =
-        Flock::lock(File::open(FOLDER)?, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
-    let share = || {
-        mount(
-            None::<&str>,
-            FOLDER,
-            None::<&str>,
-            MsFlags::MS_SHARED | MsFlags::MS_REC,
-            None::<&str>,
-        )
-    };
+    let _lock = Flock::lock(File::open(FOLDER)?, FlockArg::LockExclusive).map_err(|(_, error)| error)?;
+    let share = || mount(None::<&str>, FOLDER, None::<&str>, MsFlags::MS_SHARED | MsFlags::MS_REC, None::<&str>);
     match share() {
         // Not a mount yet.
         Err(Errno::EINVAL) => {
-            mount(
-                Some(FOLDER),
-                FOLDER,
-                None::<&str>,
-                MsFlags::MS_BIND | MsFlags::MS_REC,
-                None::<&str>,
-            )?;
+            mount(Some(FOLDER), FOLDER, None::<&str>, MsFlags::MS_BIND | MsFlags::MS_REC, None::<&str>)?;
             Ok(share()?)
         }
         outcome => Ok(outcome?),
@@ -266,9 +231,7 @@ fn share_folder() -> io::Result<()> {
 
 fn path_of(name: &str) -> Result<PathBuf, NamespaceError> {
     if name.is_empty() || name == "." || name == ".." || name.contains(['/', '\0']) {
-        return Err(NamespaceError::BadName {
-            name: name.to_owned(),
-        });
+        return Err(NamespaceError::BadName { name: name.to_owned() });
     }
     Ok(Path::new(FOLDER).join(name))
 }
@@ -276,20 +239,13 @@ fn path_of(name: &str) -> Result<PathBuf, NamespaceError> {
 /// Runs `work` in a thread that nobody minds being moved to another namespace.
 pub(super) fn in_new_thread<R: Send>(work: impl FnOnce() -> R + Send) -> io::Result<R> {
     thread::scope(|scope| {
-        let worker = thread::Builder::new()
-            .name("namespace".to_owned())
-            .spawn_scoped(scope, work)?;
-        Ok(worker
-            .join()
-            .unwrap_or_else(|panic| panic::resume_unwind(panic)))
+        let worker = thread::Builder::new().name("namespace".to_owned()).spawn_scoped(scope, work)?;
+        Ok(worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic)))
     })
 }
 
 fn refused(operation: impl Into<String>, source: io::Error) -> NamespaceError {
-    NamespaceError::Refused {
-        operation: operation.into(),
-        source,
-    }
+    NamespaceError::Refused { operation: operation.into(), source }
 }
 
 fn privilege_hint(source: &io::Error) -> &'static str {
@@ -306,24 +262,15 @@ mod tests {
     #[test]
     fn a_name_stays_in_its_folder() {
         for name in ["", ".", "..", "../etc", "a/b", "a\0b"] {
-            assert!(
-                matches!(path_of(name), Err(NamespaceError::BadName { .. })),
-                "{name:?}"
-            );
+            assert!(matches!(path_of(name), Err(NamespaceError::BadName { .. })), "{name:?}");
         }
-        assert_eq!(
-            path_of("blue").expect("a plain name"),
-            Path::new("/run/netns/blue")
-        );
+        assert_eq!(path_of("blue").expect("a plain name"), Path::new("/run/netns/blue"));
     }
 
     #[test]
     fn what_does_not_exist_cannot_be_opened_but_is_easily_removed() {
         let name = "leadline-no-such-namespace";
-        assert!(matches!(
-            Namespace::open(name),
-            Err(NamespaceError::Missing { .. })
-        ));
+        assert!(matches!(Namespace::open(name), Err(NamespaceError::Missing { .. })));
         assert!(!Namespace::name_is_taken(name));
     }
 }

@@ -39,11 +39,7 @@ impl Process {
         let wanted = format!("{name}={value}");
         let mut found = Vec::new();
         for entry in fs::read_dir("/proc")? {
-            let Some(pid) = entry?
-                .file_name()
-                .to_str()
-                .and_then(|name| name.parse().ok())
-            else {
+            let Some(pid) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) else {
                 continue;
             };
             // Processes come and go while we look; one that is gone needs no ending.
@@ -51,9 +47,7 @@ impl Process {
                 continue;
             };
             let environment = fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
-            if environment
-                .split(|&octet| octet == 0)
-                .any(|variable| variable == wanted.as_bytes())
+            if environment.split(|&octet| octet == 0).any(|variable| variable == wanted.as_bytes())
                 && process.is_running()
             {
                 found.push(process);
@@ -84,10 +78,7 @@ impl Process {
             }
         }
         if self.is_running() {
-            return Err(io::Error::other(format!(
-                "process {} did not end",
-                self.pid
-            )));
+            return Err(io::Error::other(format!("process {} did not end", self.pid)));
         }
         // If it was a child of this very process, do not leave a zombie; if it was not, there is nothing to collect.
         let _ = waitpid(Pid::from_raw(self.pid), Some(WaitPidFlag::WNOHANG));
@@ -134,15 +125,9 @@ mod tests {
     fn another_process_of_the_same_number_is_another_process() {
         let myself = Process::of(std::process::id().cast_signed()).expect("the test is running");
         assert!(myself.is_running());
-        let earlier = Process {
-            start_time: myself.start_time - 1,
-            ..myself
-        };
+        let earlier = Process { start_time: myself.start_time - 1, ..myself };
         assert!(!earlier.is_running());
-        assert!(
-            earlier.end().is_ok(),
-            "must not end the process that has the number now"
-        );
+        assert!(earlier.end().is_ok(), "must not end the process that has the number now");
     }
 
     #[test]
@@ -153,12 +138,8 @@ mod tests {
             .env("LEADLINE_TEST_MARK", &value)
             .spawn()
             .expect("sleep is everywhere");
-        let found =
-            Process::with_variable("LEADLINE_TEST_MARK", &value).expect("/proc can be read");
-        assert_eq!(
-            found.iter().map(|process| process.pid).collect::<Vec<_>>(),
-            [child.id().cast_signed()]
-        );
+        let found = Process::with_variable("LEADLINE_TEST_MARK", &value).expect("/proc can be read");
+        assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [child.id().cast_signed()]);
         found[0].end().expect("it is our child");
         assert!(!found[0].is_running());
         // Already collected by `end`.

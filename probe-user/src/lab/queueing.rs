@@ -6,10 +6,7 @@
 use futures_util::StreamExt;
 use rtnetlink::{
     Error, Handle,
-    packet_core::{
-        DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage,
-        NetlinkPayload,
-    },
+    packet_core::{DefaultNla, NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload},
     packet_route::{
         RouteNetlinkMessage,
         tc::{TcAttribute, TcHandle, TcMessage},
@@ -26,14 +23,7 @@ pub(super) async fn hold_back(handle: &Handle, index: u32, queues: u32) -> Resul
     }
     // One `pfifo` for all queues would make the CPUs wait for each other: `mq` has a place for one a queue.
     let root = TcHandle { major: 1, minor: 0 };
-    replace(
-        handle,
-        index,
-        TcHandle::ROOT,
-        root,
-        vec![TcAttribute::Kind("mq".to_owned())],
-    )
-    .await?;
+    replace(handle, index, TcHandle::ROOT, root, vec![TcAttribute::Kind("mq".to_owned())]).await?;
     for queue in 1..=queues {
         let place = TcHandle::from(u32::from(root) | queue);
         replace(handle, index, place, TcHandle::UNSPEC, pfifo()).await?;

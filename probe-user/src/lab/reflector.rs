@@ -36,11 +36,7 @@ pub(super) fn log_path(layout: &Layout) -> PathBuf {
 }
 
 /// Starts the reflector in its namespace and waits until it is ready. It goes on when this process ends.
-pub(super) fn start(
-    reflector: &Reflector,
-    namespace: &Namespace,
-    layout: &Layout,
-) -> Result<Process, LabError> {
+pub(super) fn start(reflector: &Reflector, namespace: &Namespace, layout: &Layout) -> Result<Process, LabError> {
     let mut child = namespace.enter(|| spawn(reflector, layout))??;
     let process = Process::of(child.id().cast_signed());
     wait_until_ready(reflector, namespace, layout, &mut child)?;
@@ -58,11 +54,7 @@ fn spawn(reflector: &Reflector, layout: &Layout) -> Result<Child, LabError> {
         return Err(LabError::NoCommand);
     };
     let path = log_path(layout);
-    let state_error = |source| LabError::State {
-        operation: "write",
-        path: path.clone(),
-        source,
-    };
+    let state_error = |source| LabError::State { operation: "write", path: path.clone(), source };
     let log = File::create(&path).map_err(state_error)?;
     Command::new(program)
         .args(arguments)
@@ -74,10 +66,7 @@ fn spawn(reflector: &Reflector, layout: &Layout) -> Result<Child, LabError> {
         // A process group of its own: neither Ctrl-C nor a closing terminal reaches it.
         .process_group(0)
         .spawn()
-        .map_err(|source| LabError::Command {
-            command: words(&reflector.command),
-            source,
-        })
+        .map_err(|source| LabError::Command { command: words(&reflector.command), source })
 }
 
 fn wait_until_ready(
@@ -88,22 +77,13 @@ fn wait_until_ready(
 ) -> Result<(), LabError> {
     let started = Instant::now();
     loop {
-        let exited = child
-            .try_wait()
-            .map_err(|source| LabError::refused("watch the lab's reflector", source))?;
+        let exited = child.try_wait().map_err(|source| LabError::refused("watch the lab's reflector", source))?;
         if let Some(status) = exited {
             let command = words(&reflector.command);
-            return Err(LabError::ReflectorEnded {
-                command,
-                status,
-                log: end_of_log(&log_path(layout)),
-            });
+            return Err(LabError::ReflectorEnded { command, status, log: end_of_log(&log_path(layout)) });
         }
         let ready = if reflector.attaches_program {
-            namespace
-                .enter(|| Interface::find(REFLECTOR_INTERFACE))??
-                .xdp
-                .is_some()
+            namespace.enter(|| Interface::find(REFLECTOR_INTERFACE))??.xdp.is_some()
         } else {
             started.elapsed() >= SETTLED
         };
@@ -113,11 +93,7 @@ fn wait_until_ready(
         if started.elapsed() >= PATIENCE {
             let command = words(&reflector.command);
             let log = end_of_log(&log_path(layout));
-            return Err(LabError::ReflectorNotReady {
-                command,
-                seconds: PATIENCE.as_secs(),
-                log,
-            });
+            return Err(LabError::ReflectorNotReady { command, seconds: PATIENCE.as_secs(), log });
         }
         thread::sleep(PAUSE);
     }
@@ -133,9 +109,5 @@ fn end_of_log(path: &Path) -> String {
 }
 
 pub(super) fn words(command: &[OsString]) -> String {
-    command
-        .iter()
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    command.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

@@ -38,11 +38,7 @@ impl Record {
             .map_err(io::Error::from)
             .and_then(|text| fs::write(&unfinished, text))
             .and_then(|()| fs::rename(&unfinished, &path));
-        outcome.map_err(|source| LabError::State {
-            operation: "write",
-            path,
-            source,
-        })
+        outcome.map_err(|source| LabError::State { operation: "write", path, source })
     }
 }
 
@@ -53,22 +49,16 @@ fn path(layout: &Layout) -> PathBuf {
 /// Makes the folder that holds all state of this lab.
 pub(super) fn make_folder(layout: &Layout) -> Result<(), LabError> {
     let path = &layout.state_folder;
-    fs::create_dir_all(path).map_err(|source| LabError::State {
-        operation: "create",
-        path: path.clone(),
-        source,
-    })
+    fs::create_dir_all(path).map_err(|source| LabError::State { operation: "create", path: path.clone(), source })
 }
 
 /// Removes the state folder and all that is in it. What is not there need not be removed.
 pub(super) fn remove_folder(layout: &Layout) -> Result<(), LabError> {
     let path = &layout.state_folder;
     match fs::remove_dir_all(path) {
-        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(LabError::State {
-            operation: "remove",
-            path: path.clone(),
-            source,
-        }),
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(LabError::State { operation: "remove", path: path.clone(), source })
+        }
         _ => Ok(()),
     }
 }
@@ -83,30 +73,18 @@ pub(super) struct Lock {
 impl Lock {
     /// Waits for the lock on the folder above the state folder.
     pub(super) fn take(layout: &Layout) -> Result<Self, LabError> {
-        let folder = layout
-            .state_folder
-            .parent()
-            .unwrap_or(Path::new("/"))
-            .to_owned();
-        let error = |source| LabError::State {
-            operation: "lock",
-            path: folder.clone(),
-            source,
-        };
+        let folder = layout.state_folder.parent().unwrap_or(Path::new("/")).to_owned();
+        let error = |source| LabError::State { operation: "lock", path: folder.clone(), source };
         loop {
             fs::create_dir_all(&folder).map_err(error)?;
             let file = match File::open(&folder) {
                 Err(gone) if gone.kind() == io::ErrorKind::NotFound => continue,
                 outcome => outcome.map_err(error)?,
             };
-            let locked = Flock::lock(file, FlockArg::LockExclusive)
-                .map_err(|(_, errno)| error(errno.into()))?;
+            let locked = Flock::lock(file, FlockArg::LockExclusive).map_err(|(_, errno)| error(errno.into()))?;
             // Whoever held the lock before may have removed the folder: then this is the lock of nothing.
             if is_at(&locked, &folder) {
-                return Ok(Self {
-                    folder,
-                    _lock: locked,
-                });
+                return Ok(Self { folder, _lock: locked });
             }
         }
     }
@@ -131,24 +109,14 @@ mod tests {
     use super::*;
 
     fn layout(folder: &Path) -> Layout {
-        Layout {
-            state_folder: folder.join("house").join("lab"),
-            ..Layout::default()
-        }
+        Layout { state_folder: folder.join("house").join("lab"), ..Layout::default() }
     }
 
     #[test]
     fn what_is_written_is_read() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let layout = layout(folder.path());
-        let record = Record {
-            mtu: 9000,
-            queues: 3,
-            reflector: Some(Process {
-                pid: 7,
-                start_time: 8,
-            }),
-        };
+        let record = Record { mtu: 9000, queues: 3, reflector: Some(Process { pid: 7, start_time: 8 }) };
         make_folder(&layout).expect("make");
         record.write(&layout).expect("write");
         assert_eq!(Record::read(&layout), Some(record));

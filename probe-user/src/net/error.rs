@@ -10,10 +10,7 @@ use super::offload::Offload;
 #[non_exhaustive]
 pub enum NetError {
     /// No interface has this name in the current network namespace.
-    #[error(
-        "there is no interface `{name}` here{}",
-        near_names(suggestions, existing)
-    )]
+    #[error("there is no interface `{name}` here{}", near_names(suggestions, existing))]
     UnknownInterface {
         /// The name asked for.
         name: String,
@@ -57,9 +54,7 @@ pub enum NetError {
     },
 
     /// The target is this host itself: packets to it never reach an interface.
-    #[error(
-        "{target} is an address of this host; packets to it never leave, so there is nothing to measure"
-    )]
+    #[error("{target} is an address of this host; packets to it never leave, so there is nothing to measure")]
     OwnAddress {
         /// The address asked for.
         target: IpAddr,
@@ -96,9 +91,7 @@ pub enum NetError {
     },
 
     /// The interface has no address from which packets to the target could be sent.
-    #[error(
-        "interface `{interface}` has no address to send from to {target}; add one with `ip address add`"
-    )]
+    #[error("interface `{interface}` has no address to send from to {target}; add one with `ip address add`")]
     NoSourceAddress {
         /// The interface in use.
         interface: String,
@@ -151,18 +144,12 @@ impl NetError {
             rtnetlink::Error::NetlinkError(message) => message.to_io(),
             other => io::Error::other(other.to_string()),
         };
-        Self::Refused {
-            operation: operation.into(),
-            source,
-        }
+        Self::Refused { operation: operation.into(), source }
     }
 
     /// A refused system call.
     pub(crate) fn refused(operation: impl Into<String>, source: io::Error) -> Self {
-        Self::Refused {
-            operation: operation.into(),
-            source,
-        }
+        Self::Refused { operation: operation.into(), source }
     }
 }
 
@@ -178,11 +165,7 @@ pub enum NeighbourProtocol {
 impl NeighbourProtocol {
     /// The protocol that resolves this address.
     pub(crate) fn of(address: IpAddr) -> Self {
-        if address.is_ipv4() {
-            Self::Arp
-        } else {
-            Self::NeighborDiscovery
-        }
+        if address.is_ipv4() { Self::Arp } else { Self::NeighborDiscovery }
     }
 }
 
@@ -207,19 +190,11 @@ fn list(addresses: &[IpAddr]) -> String {
     if addresses.is_empty() {
         return "none".to_owned();
     }
-    addresses
-        .iter()
-        .map(IpAddr::to_string)
-        .collect::<Vec<_>>()
-        .join(", ")
+    addresses.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(", ")
 }
 
 fn on_the_way(next_hop: IpAddr, target: IpAddr) -> String {
-    if next_hop == target {
-        String::new()
-    } else {
-        format!(", the gateway to {target}")
-    }
+    if next_hop == target { String::new() } else { format!(", the gateway to {target}") }
 }
 
 fn privilege_hint(source: &io::Error) -> &'static str {

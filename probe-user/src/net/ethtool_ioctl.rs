@@ -49,10 +49,7 @@ pub(super) fn link_speed_bps(interface: &str) -> io::Result<Option<u64>> {
     let mut question = Request::new(ETHTOOL_GLINKSETTINGS, FIXED);
     question.exchange(interface)?;
     let mask_words = i8::from_ne_bytes([question.octets()[MASK_WORDS]]).unsigned_abs();
-    let mut request = Request::new(
-        ETHTOOL_GLINKSETTINGS,
-        FIXED + 3 * 4 * usize::from(mask_words),
-    );
+    let mut request = Request::new(ETHTOOL_GLINKSETTINGS, FIXED + 3 * 4 * usize::from(mask_words));
     request.set_octet(MASK_WORDS, mask_words);
     request.exchange(interface)?;
     Ok(bits_per_second(request.word(SPEED)))
@@ -139,10 +136,7 @@ struct Request {
 impl Request {
     /// `octets` is the length of the command's structure with all that the kernel may write behind it.
     fn new(command: u32, octets: usize) -> Self {
-        let mut request = Self {
-            words: vec![0; octets.div_ceil(8)],
-            octets,
-        };
+        let mut request = Self { words: vec![0; octets.div_ceil(8)], octets };
         request.set_word(0, command);
         request
     }
@@ -159,19 +153,13 @@ impl Request {
         }
         let mut exchange = libc::ifreq {
             ifr_name: name,
-            ifr_ifru: libc::__c_anonymous_ifr_ifru {
-                ifru_data: self.words.as_mut_ptr().cast(),
-            },
+            ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: self.words.as_mut_ptr().cast() },
         };
         let socket = control_socket()?;
         // SAFETY: `exchange` is a live `ifreq` with a terminated name, and its data pointer is to a live, exclusively
         // borrowed buffer, aligned to 8, that the constructor's callers sized for all that the command writes.
         let outcome = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut exchange) };
-        if outcome < 0 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
-        }
+        if outcome < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
     fn word(&self, offset: usize) -> u32 {
@@ -202,8 +190,7 @@ impl Request {
 /// Any socket of the current network namespace will do to reach its interfaces.
 fn control_socket() -> io::Result<OwnedFd> {
     // SAFETY: `socket` takes no pointers.
-    let descriptor =
-        unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
+    let descriptor = unsafe { libc::socket(libc::AF_INET, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0) };
     if descriptor < 0 {
         return Err(io::Error::last_os_error());
     }

@@ -102,14 +102,10 @@ impl Interface {
     /// [`NetError::InterfaceDown`] or [`NetError::NoCarrier`].
     pub fn require_up(&self) -> Result<(), NetError> {
         if !self.up {
-            return Err(NetError::InterfaceDown {
-                name: self.name.clone(),
-            });
+            return Err(NetError::InterfaceDown { name: self.name.clone() });
         }
         if !self.carrier {
-            return Err(NetError::NoCarrier {
-                name: self.name.clone(),
-            });
+            return Err(NetError::NoCarrier { name: self.name.clone() });
         }
         Ok(())
     }
@@ -138,9 +134,7 @@ impl Interface {
         for attribute in &message.attributes {
             match attribute {
                 LinkAttribute::IfName(name) => interface.name.clone_from(name),
-                LinkAttribute::Address(octets) => {
-                    interface.mac = octets.as_slice().try_into().unwrap_or([0; 6])
-                }
+                LinkAttribute::Address(octets) => interface.mac = octets.as_slice().try_into().unwrap_or([0; 6]),
                 LinkAttribute::Mtu(mtu) => interface.mtu = *mtu,
                 LinkAttribute::NumRxQueues(count) => interface.receive_queues = *count,
                 LinkAttribute::NumTxQueues(count) => interface.transmit_queues = *count,
@@ -178,65 +172,38 @@ pub(crate) async fn link(handle: &Handle, name: &str) -> Result<Option<LinkMessa
     if name.is_empty() || name.len() >= nix::libc::IFNAMSIZ {
         return Ok(None);
     }
-    match handle
-        .link()
-        .get()
-        .match_name(name)
-        .execute()
-        .try_next()
-        .await
-    {
+    match handle.link().get().match_name(name).execute().try_next().await {
         Ok(found) => Ok(found),
-        Err(rtnetlink::Error::NetlinkError(message))
-            if message.to_io().raw_os_error() == Some(nix::libc::ENODEV) =>
-        {
+        Err(rtnetlink::Error::NetlinkError(message)) if message.to_io().raw_os_error() == Some(nix::libc::ENODEV) => {
             Ok(None)
         }
-        Err(error) => Err(NetError::netlink(
-            format!("ask for interface `{name}`"),
-            &error,
-        )),
+        Err(error) => Err(NetError::netlink(format!("ask for interface `{name}`"), &error)),
     }
 }
 
 /// The addresses of one interface, or of all.
-pub(crate) async fn addresses(
-    handle: &Handle,
-    index: Option<u32>,
-) -> Result<Vec<InterfaceAddress>, NetError> {
+pub(crate) async fn addresses(handle: &Handle, index: Option<u32>) -> Result<Vec<InterfaceAddress>, NetError> {
     let mut request = handle.address().get();
     if let Some(index) = index {
         request = request.set_link_index_filter(index);
     }
-    let messages: Vec<_> = request
-        .execute()
-        .try_collect()
-        .await
-        .map_err(|error| NetError::netlink("list addresses", &error))?;
+    let messages: Vec<_> =
+        request.execute().try_collect().await.map_err(|error| NetError::netlink("list addresses", &error))?;
     Ok(messages
         .iter()
         .filter_map(|message| {
             // On a point-to-point link `Address` is the far end and `Local` is ours; elsewhere they agree, and
             // IPv6 often has `Address` alone.
-            let local = message
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    AddressAttribute::Local(address) => Some(*address),
-                    _ => None,
-                });
-            let plain = message
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    AddressAttribute::Address(address) => Some(*address),
-                    _ => None,
-                });
+            let local = message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Local(address) => Some(*address),
+                _ => None,
+            });
+            let plain = message.attributes.iter().find_map(|attribute| match attribute {
+                AddressAttribute::Address(address) => Some(*address),
+                _ => None,
+            });
             let address = local.or(plain)?;
-            Some(InterfaceAddress {
-                address,
-                prefix_length: message.header.prefix_len,
-            })
+            Some(InterfaceAddress { address, prefix_length: message.header.prefix_len })
         })
         .collect())
 }
@@ -271,18 +238,11 @@ fn attached_xdp(attributes: &[LinkXdp]) -> Option<AttachedXdp> {
         LinkXdp::ProgId(id) => Some(*id),
         _ => None,
     });
-    Some(AttachedXdp {
-        program_id: program_id.unwrap_or(0),
-        mode,
-    })
+    Some(AttachedXdp { program_id: program_id.unwrap_or(0), mode })
 }
 
 fn unknown(name: &str, existing: Vec<String>) -> NetError {
-    NetError::UnknownInterface {
-        name: name.to_owned(),
-        suggestions: near(name, &existing),
-        existing,
-    }
+    NetError::UnknownInterface { name: name.to_owned(), suggestions: near(name, &existing), existing }
 }
 
 /// Names that a slip of the finger could have turned into `name`, the nearest first.
@@ -290,12 +250,7 @@ fn near(name: &str, existing: &[String]) -> Vec<String> {
     const ALIKE: f64 = 0.8;
     let mut near: Vec<(f64, &String)> = existing
         .iter()
-        .map(|candidate| {
-            (
-                strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase()),
-                candidate,
-            )
-        })
+        .map(|candidate| (strsim::jaro_winkler(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
@@ -321,10 +276,7 @@ mod tests {
     #[test]
     fn nothing_alike_suggests_nothing_and_still_lists_what_exists() {
         let error = unknown("wlan7", strings(&["lo", "eth0"]));
-        assert_eq!(
-            error.to_string(),
-            "there is no interface `wlan7` here (interfaces: lo, eth0)"
-        );
+        assert_eq!(error.to_string(), "there is no interface `wlan7` here (interfaces: lo, eth0)");
     }
 
     #[test]
@@ -340,14 +292,8 @@ mod tests {
     fn a_link_without_a_program_has_none() {
         assert_eq!(attached_xdp(&[LinkXdp::Attached(XdpAttached::None)]), None);
         assert_eq!(
-            attached_xdp(&[
-                LinkXdp::Attached(XdpAttached::SocketBuffer),
-                LinkXdp::ProgId(7)
-            ]),
-            Some(AttachedXdp {
-                program_id: 7,
-                mode: XdpMode::Generic
-            })
+            attached_xdp(&[LinkXdp::Attached(XdpAttached::SocketBuffer), LinkXdp::ProgId(7)]),
+            Some(AttachedXdp { program_id: 7, mode: XdpMode::Generic })
         );
     }
 
@@ -355,14 +301,9 @@ mod tests {
     fn an_interface_that_cannot_send_says_why() {
         let mut interface = Interface::from_message(&LinkMessage::default());
         interface.name = "eth9".to_owned();
-        assert!(
-            matches!(interface.require_up(), Err(NetError::InterfaceDown { name }) if name == "eth9")
-        );
+        assert!(matches!(interface.require_up(), Err(NetError::InterfaceDown { name }) if name == "eth9"));
         interface.up = true;
-        assert!(matches!(
-            interface.require_up(),
-            Err(NetError::NoCarrier { .. })
-        ));
+        assert!(matches!(interface.require_up(), Err(NetError::NoCarrier { .. })));
         interface.carrier = true;
         assert!(interface.require_up().is_ok());
     }

@@ -10,12 +10,10 @@ use super::NetError;
 ///
 /// The runtime lives in a thread of its own, which inherits the caller's namespace: so a caller that is itself inside
 /// a runtime may ask too, where blocking on a second runtime in the same thread would panic.
-pub(crate) fn ask<T: Send>(
-    question: impl AsyncFnOnce(Handle) -> Result<T, NetError> + Send,
-) -> Result<T, NetError> {
+pub(crate) fn ask<T: Send>(question: impl AsyncFnOnce(Handle) -> Result<T, NetError> + Send) -> Result<T, NetError> {
     run(async || {
-        let (connection, handle, _) = rtnetlink::new_connection()
-            .map_err(|error| NetError::refused("open a netlink socket", error))?;
+        let (connection, handle, _) =
+            rtnetlink::new_connection().map_err(|error| NetError::refused("open a netlink socket", error))?;
         tokio::spawn(connection);
         question(handle).await
     })
@@ -29,17 +27,11 @@ pub(crate) fn ask<T: Send>(
 /// Those of making the thread or the runtime.
 pub(crate) fn run<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> io::Result<T> {
     thread::scope(|scope| {
-        let worker = thread::Builder::new()
-            .name("netlink".to_owned())
-            .spawn_scoped(scope, || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build()?;
-                Ok(runtime.block_on(work()))
-            })?;
-        worker
-            .join()
-            .unwrap_or_else(|panic| panic::resume_unwind(panic))
+        let worker = thread::Builder::new().name("netlink".to_owned()).spawn_scoped(scope, || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            Ok(runtime.block_on(work()))
+        })?;
+        worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
     })
 }
 

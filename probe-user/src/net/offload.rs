@@ -80,27 +80,13 @@ pub fn set(interface: &str, offload: Offload, on: bool) -> Result<bool, NetError
     if was_on == on {
         return Ok(was_on);
     }
-    let refused = || NetError::OffloadRefused {
-        interface: interface.to_owned(),
-        offload,
-        wanted: on,
-    };
-    let wanted = if on {
-        before | offload.bit()
-    } else {
-        before & !offload.mask()
-    };
-    ethtool_ioctl::set_value(interface, offload.commands(), wanted).map_err(|error| match error
-        .raw_os_error()
-    {
+    let refused = || NetError::OffloadRefused { interface: interface.to_owned(), offload, wanted: on };
+    let wanted = if on { before | offload.bit() } else { before & !offload.mask() };
+    ethtool_ioctl::set_value(interface, offload.commands(), wanted).map_err(|error| match error.raw_os_error() {
         Some(nix::libc::EOPNOTSUPP | nix::libc::EINVAL) => refused(),
         _ => NetError::refused(format!("set {offload} of `{interface}`"), error),
     })?;
-    if get(interface, offload)? == on {
-        Ok(was_on)
-    } else {
-        Err(refused())
-    }
+    if get(interface, offload)? == on { Ok(was_on) } else { Err(refused()) }
 }
 
 fn word(interface: &str, offload: Offload) -> Result<u32, NetError> {
@@ -112,27 +98,12 @@ impl Offload {
     /// The ethtool commands that read and write it.
     fn commands(self) -> ValueCommands {
         /// Several features in one word, `ETHTOOL_GFLAGS` and `ETHTOOL_SFLAGS`.
-        const FLAGS: ValueCommands = ValueCommands {
-            get: 0x25,
-            set: 0x26,
-        };
+        const FLAGS: ValueCommands = ValueCommands { get: 0x25, set: 0x26 };
         match self {
-            Self::TransmitChecksum => ValueCommands {
-                get: 0x16,
-                set: 0x17,
-            },
-            Self::TcpSegmentation => ValueCommands {
-                get: 0x1e,
-                set: 0x1f,
-            },
-            Self::GenericSegmentation => ValueCommands {
-                get: 0x23,
-                set: 0x24,
-            },
-            Self::GenericReceive => ValueCommands {
-                get: 0x2b,
-                set: 0x2c,
-            },
+            Self::TransmitChecksum => ValueCommands { get: 0x16, set: 0x17 },
+            Self::TcpSegmentation => ValueCommands { get: 0x1e, set: 0x1f },
+            Self::GenericSegmentation => ValueCommands { get: 0x23, set: 0x24 },
+            Self::GenericReceive => ValueCommands { get: 0x2b, set: 0x2c },
             Self::LargeReceive | Self::ReceiveVlan => FLAGS,
         }
     }

@@ -8,10 +8,7 @@ use rtnetlink::{
     Handle,
     packet_route::{
         AddressFamily,
-        route::{
-            RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteType,
-            RouteVia,
-        },
+        route::{RouteAddress, RouteAttribute, RouteFlags, RouteMessage, RouteMetric, RouteType, RouteVia},
     },
 };
 
@@ -41,43 +38,26 @@ pub struct Path {
 /// [`NetError::NotUnicast`], [`NetError::OwnAddress`], [`NetError::MixedVersions`], [`NetError::ForeignSource`],
 /// [`NetError::NotEthernet`], [`NetError::NoRoute`], [`NetError::NoSourceAddress`] and [`NetError::NoNeighbour`] say
 /// what stands in the way; [`NetError::Refused`] that the kernel does not answer or CAP_NET_ADMIN is missing.
-pub fn resolve(
-    target: IpAddr,
-    interface: &Interface,
-    source: Option<IpAddr>,
-) -> Result<Path, NetError> {
+pub fn resolve(target: IpAddr, interface: &Interface, source: Option<IpAddr>) -> Result<Path, NetError> {
     check_target(target, source)?;
     if !interface.ethernet {
-        return Err(NetError::NotEthernet {
-            name: interface.name.clone(),
-        });
+        return Err(NetError::NotEthernet { name: interface.name.clone() });
     }
     netlink::ask(async |handle| {
         check_addresses(&handle, target, interface, source).await?;
         let route = route(&handle, target, interface, source).await?;
-        let source = route.source.ok_or_else(|| NetError::NoSourceAddress {
-            interface: interface.name.clone(),
-            target,
-        })?;
+        let source =
+            route.source.ok_or_else(|| NetError::NoSourceAddress { interface: interface.name.clone(), target })?;
         let next_hop = route.gateway.unwrap_or(target);
-        let next_hop_mac = neighbour::resolve(&handle, interface.index, next_hop)
-            .await?
-            .ok_or_else(|| NetError::NoNeighbour {
+        let next_hop_mac =
+            neighbour::resolve(&handle, interface.index, next_hop).await?.ok_or_else(|| NetError::NoNeighbour {
                 next_hop,
                 target,
                 interface: interface.name.clone(),
                 protocol: NeighbourProtocol::of(next_hop),
             })?;
-        let mtu = route
-            .mtu
-            .map_or(interface.mtu, |mtu| mtu.min(interface.mtu));
-        Ok(Path {
-            source,
-            source_mac: interface.mac,
-            next_hop,
-            next_hop_mac,
-            mtu,
-        })
+        let mtu = route.mtu.map_or(interface.mtu, |mtu| mtu.min(interface.mtu));
+        Ok(Path { source, source_mac: interface.mac, next_hop, next_hop_mac, mtu })
     })
 }
 
@@ -92,10 +72,7 @@ fn check_target(target: IpAddr, source: Option<IpAddr>) -> Result<(), NetError> 
     }
     match source {
         Some(source_address) if source_address.is_ipv4() != target.is_ipv4() => {
-            Err(NetError::MixedVersions {
-                source_address,
-                target,
-            })
+            Err(NetError::MixedVersions { source_address, target })
         }
         _ => Ok(()),
     }
@@ -113,13 +90,11 @@ async fn check_addresses(
         return Err(NetError::OwnAddress { target });
     }
     match source {
-        Some(source_address) if !own.iter().any(|own| own.address == source_address) => {
-            Err(NetError::ForeignSource {
-                source_address,
-                interface: interface.name.clone(),
-                own: interface.addresses.iter().map(|own| own.address).collect(),
-            })
-        }
+        Some(source_address) if !own.iter().any(|own| own.address == source_address) => Err(NetError::ForeignSource {
+            source_address,
+            interface: interface.name.clone(),
+            own: interface.addresses.iter().map(|own| own.address).collect(),
+        }),
         _ => Ok(()),
     }
 }
@@ -150,10 +125,7 @@ async fn route(
         }
         _ => return Err(no_route(target, interface)),
     }
-    let mut route = Route {
-        source,
-        ..Route::default()
-    };
+    let mut route = Route { source, ..Route::default() };
     for attribute in answer.attributes {
         match attribute {
             RouteAttribute::Oif(index) if index != interface.index => {
@@ -183,25 +155,15 @@ async fn ask(
     flags: RouteFlags,
 ) -> Result<RouteMessage, NetError> {
     let mut question = RouteMessage::default();
-    let (family, bits) = if target.is_ipv4() {
-        (AddressFamily::Inet, 32)
-    } else {
-        (AddressFamily::Inet6, 128)
-    };
+    let (family, bits) = if target.is_ipv4() { (AddressFamily::Inet, 32) } else { (AddressFamily::Inet6, 128) };
     question.header.address_family = family;
     question.header.destination_prefix_length = bits;
     question.header.flags = flags;
-    question
-        .attributes
-        .push(RouteAttribute::Destination(RouteAddress::from(target)));
-    question
-        .attributes
-        .push(RouteAttribute::Oif(interface.index));
+    question.attributes.push(RouteAttribute::Destination(RouteAddress::from(target)));
+    question.attributes.push(RouteAttribute::Oif(interface.index));
     if let Some(source) = source {
         question.header.source_prefix_length = bits;
-        question
-            .attributes
-            .push(RouteAttribute::Source(RouteAddress::from(source)));
+        question.attributes.push(RouteAttribute::Source(RouteAddress::from(source)));
     }
     let mut answers = Box::pin(handle.route().get(question).execute());
     match answers.try_next().await {
@@ -210,32 +172,18 @@ async fn ask(
         Err(rtnetlink::Error::NetlinkError(message)) if means_no_route(&message.to_io()) => {
             Err(no_route(target, interface))
         }
-        Err(error) => Err(NetError::netlink(
-            format!("ask for the route to {target}"),
-            &error,
-        )),
+        Err(error) => Err(NetError::netlink(format!("ask for the route to {target}"), &error)),
     }
 }
 
 /// `EACCES` is what a `prohibit` route answers, `EINVAL` a `blackhole` route.
 fn means_no_route(error: &io::Error) -> bool {
-    let no_route = [
-        libc::ENETUNREACH,
-        libc::EHOSTUNREACH,
-        libc::ENETDOWN,
-        libc::EACCES,
-        libc::EINVAL,
-    ];
-    error
-        .raw_os_error()
-        .is_some_and(|code| no_route.contains(&code))
+    let no_route = [libc::ENETUNREACH, libc::EHOSTUNREACH, libc::ENETDOWN, libc::EACCES, libc::EINVAL];
+    error.raw_os_error().is_some_and(|code| no_route.contains(&code))
 }
 
 fn no_route(target: IpAddr, interface: &Interface) -> NetError {
-    NetError::NoRoute {
-        target,
-        interface: interface.name.clone(),
-    }
+    NetError::NoRoute { target, interface: interface.name.clone() }
 }
 
 fn ip(address: &RouteAddress) -> Option<IpAddr> {
@@ -258,29 +206,20 @@ mod tests {
     #[test]
     fn groups_and_broadcasts_have_no_one_far_end() {
         for target in ["224.0.0.1", "ff02::1", "255.255.255.255", "0.0.0.0", "::"] {
-            assert!(
-                matches!(check(target, None), Err(NetError::NotUnicast { .. })),
-                "{target}"
-            );
+            assert!(matches!(check(target, None), Err(NetError::NotUnicast { .. })), "{target}");
         }
     }
 
     #[test]
     fn loopback_is_this_host() {
         for target in ["127.0.0.1", "127.1.2.3", "::1"] {
-            assert!(
-                matches!(check(target, None), Err(NetError::OwnAddress { .. })),
-                "{target}"
-            );
+            assert!(matches!(check(target, None), Err(NetError::OwnAddress { .. })), "{target}");
         }
     }
 
     #[test]
     fn source_and_target_speak_the_same_version() {
-        assert!(matches!(
-            check("192.0.2.1", Some("2001:db8::1")),
-            Err(NetError::MixedVersions { .. })
-        ));
+        assert!(matches!(check("192.0.2.1", Some("2001:db8::1")), Err(NetError::MixedVersions { .. })));
         assert!(check("192.0.2.1", Some("192.0.2.2")).is_ok());
         assert!(check("fe80::1", Some("2001:db8::1")).is_ok());
     }

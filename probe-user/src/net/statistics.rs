@@ -45,37 +45,27 @@ pub fn interface_counters(index: u32) -> Result<InterfaceCounters, NetError> {
     let operation = || format!("read the counters of interface {index}");
     let link = netlink::ask(async |handle| {
         let mut answer = Box::pin(handle.link().get().match_index(index).execute());
-        answer
-            .try_next()
-            .await
-            .map_err(|error| NetError::netlink(operation(), &error))
+        answer.try_next().await.map_err(|error| NetError::netlink(operation(), &error))
     })?;
-    let counters = link
-        .into_iter()
-        .flat_map(|link| link.attributes)
-        .find_map(|attribute| match attribute {
-            LinkAttribute::Stats64(counters) => Some(InterfaceCounters {
-                rx_packets: counters.rx_packets,
-                tx_packets: counters.tx_packets,
-                rx_bytes: counters.rx_bytes,
-                tx_bytes: counters.tx_bytes,
-                rx_errors: counters.rx_errors,
-                tx_errors: counters.tx_errors,
-                rx_dropped: counters.rx_dropped,
-                tx_dropped: counters.tx_dropped,
-                rx_missed_errors: counters.rx_missed_errors,
-                rx_fifo_errors: counters.rx_fifo_errors,
-                rx_crc_errors: counters.rx_crc_errors,
-                rx_nohandler: counters.rx_nohandler,
-            }),
-            _ => None,
-        });
-    counters.ok_or_else(|| {
-        NetError::refused(
-            operation(),
-            std::io::Error::other("the kernel's answer holds no counters"),
-        )
-    })
+    let counters = link.into_iter().flat_map(|link| link.attributes).find_map(|attribute| match attribute {
+        LinkAttribute::Stats64(counters) => Some(InterfaceCounters {
+            rx_packets: counters.rx_packets,
+            tx_packets: counters.tx_packets,
+            rx_bytes: counters.rx_bytes,
+            tx_bytes: counters.tx_bytes,
+            rx_errors: counters.rx_errors,
+            tx_errors: counters.tx_errors,
+            rx_dropped: counters.rx_dropped,
+            tx_dropped: counters.tx_dropped,
+            rx_missed_errors: counters.rx_missed_errors,
+            rx_fifo_errors: counters.rx_fifo_errors,
+            rx_crc_errors: counters.rx_crc_errors,
+            rx_nohandler: counters.rx_nohandler,
+        }),
+        _ => None,
+    });
+    counters
+        .ok_or_else(|| NetError::refused(operation(), std::io::Error::other("the kernel's answer holds no counters")))
 }
 
 /// Reads the driver's own counters by their names, as `ethtool -S` shows them; empty where the driver has none.
@@ -87,9 +77,6 @@ pub fn driver_counters(interface: &str) -> Result<BTreeMap<String, u64>, NetErro
     match ethtool_ioctl::counters(interface) {
         Ok(counters) => Ok(counters.into_iter().collect()),
         Err(error) if error.raw_os_error() == Some(nix::libc::EOPNOTSUPP) => Ok(BTreeMap::new()),
-        Err(error) => Err(NetError::refused(
-            format!("read the driver's counters of `{interface}`"),
-            error,
-        )),
+        Err(error) => Err(NetError::refused(format!("read the driver's counters of `{interface}`"), error)),
     }
 }

@@ -32,12 +32,7 @@ pub struct Failure {
 impl Failure {
     /// A failure of the run with neither causes nor help; the fields are open for both.
     pub fn new(what: impl Into<String>) -> Self {
-        Self {
-            what: what.into(),
-            causes: Vec::new(),
-            help: None,
-            is_usage: false,
-        }
+        Self { what: what.into(), causes: Vec::new(), help: None, is_usage: false }
     }
 }
 
@@ -61,11 +56,7 @@ impl fmt::Display for Failure {
             writeln!(formatter, "  {cause}")?;
         }
         for (index, line) in self.help.iter().flat_map(|help| help.lines()).enumerate() {
-            writeln!(
-                formatter,
-                "  {}{line}",
-                if index == 0 { "help: " } else { "      " }
-            )?;
+            writeln!(formatter, "  {}{line}", if index == 0 { "help: " } else { "      " })?;
         }
         Ok(())
     }

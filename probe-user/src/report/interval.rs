@@ -7,25 +7,14 @@ use jiff::Timestamp;
 
 /// The head of the rows, with its line feed.
 pub fn header() -> String {
-    row([
-        "interval from (UTC)",
-        "stream",
-        "sent",
-        "received",
-        "duplicate",
-        "reordered",
-        "median",
-        "p99",
-        "max",
-    ])
+    row(["interval from (UTC)", "stream", "sent", "received", "duplicate", "reordered", "median", "p99", "max"])
 }
 
 /// One result as a row, with its line feed. The delays are the network's share of the round trip.
 pub fn render(result: &IntervalResult) -> String {
     let delay = &result.round_trip;
     let delays = [delay.median_ns, delay.p99_ns, delay.max_ns];
-    let [median, p99, max] =
-        delays.map(|value| value.map_or_else(|| "-".to_owned(), |value| time(value, 3)));
+    let [median, p99, max] = delays.map(|value| value.map_or_else(|| "-".to_owned(), |value| time(value, 3)));
     row([
         &clock_time(result.start),
         &result.stream.to_string(),
@@ -45,17 +34,7 @@ fn clock_time(instant: Timestamp) -> String {
 }
 
 fn row(cells: [&str; 9]) -> String {
-    let [
-        start,
-        stream,
-        sent,
-        received,
-        duplicate,
-        reordered,
-        median,
-        p99,
-        max,
-    ] = cells;
+    let [start, stream, sent, received, duplicate, reordered, median, p99, max] = cells;
     format!(
         "{start:<19} {stream:>6} {sent:>11} {received:>11} {duplicate:>9} {reordered:>9} {median:>9} {p99:>9} {max:>9}\n"
     )

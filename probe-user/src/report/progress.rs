@@ -34,28 +34,21 @@ impl ProgressLine {
     /// A line on standard error if that is a terminal, or one that shows nothing.
     pub fn on_stderr() -> Self {
         let visible = io::stderr().is_terminal();
-        Self::on(if visible {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        })
+        Self::on(if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() })
     }
 
     fn on(target: ProgressDrawTarget) -> Self {
         let bar = ProgressBar::with_draw_target(Some(1), target);
-        let style = ProgressStyle::with_template("{bar:20} {msg}")
-            .expect("the template is a constant, and right");
+        let style = ProgressStyle::with_template("{bar:20} {msg}").expect("the template is a constant, and right");
         bar.set_style(style.progress_chars("=> "));
         Self { bar }
     }
 
     /// Shows how far the run is.
     pub fn show(&self, progress: &Progress) {
-        let milliseconds =
-            |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let milliseconds = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         self.bar.set_length(milliseconds(progress.planned).max(1));
-        self.bar
-            .set_position(milliseconds(progress.elapsed.min(progress.planned)));
+        self.bar.set_position(milliseconds(progress.elapsed.min(progress.planned)));
         self.bar.set_message(message(progress));
     }
 
@@ -74,21 +67,12 @@ impl Drop for ProgressLine {
 fn message(progress: &Progress) -> String {
     let seconds = |duration: Duration| duration.as_secs_f64();
     let elapsed = seconds(progress.elapsed);
-    let rate = if elapsed > 0.0 {
-        progress.sent as f64 / elapsed
-    } else {
-        0.0
-    };
+    let rate = if elapsed > 0.0 { progress.sent as f64 / elapsed } else { 0.0 };
     let missing = match progress.sent {
         0 => String::new(),
-        sent => format!(
-            " ({})",
-            percent(progress.outstanding_or_lost as f64 / sent as f64)
-        ),
+        sent => format!(" ({})", percent(progress.outstanding_or_lost as f64 / sent as f64)),
     };
-    let median = progress
-        .median_ns
-        .map_or_else(|| "-".to_owned(), |median| time(median, 3));
+    let median = progress.median_ns.map_or_else(|| "-".to_owned(), |median| time(median, 3));
     format!(
         "{elapsed:.0}/{:.0} s  sent {} ({} pps)  not back {}{missing}  median {median}",
         seconds(progress.planned),
@@ -118,9 +102,6 @@ mod tests {
 
     #[test]
     fn before_the_first_packet_nothing_is_claimed() {
-        assert_eq!(
-            message(&Progress::default()),
-            "0/0 s  sent 0 (0 pps)  not back 0  median -"
-        );
+        assert_eq!(message(&Progress::default()), "0/0 s  sent 0 (0 pps)  not back 0  median -");
     }
 }

@@ -46,10 +46,7 @@ pub enum ReflectorSchema {
 
 impl ReflectorCounters {
     /// The counters of the reflector on `interface`, as (name, description, count).
-    pub fn new<'a>(
-        interface: &str,
-        counters: impl IntoIterator<Item = (&'a str, &'a str, u64)>,
-    ) -> Self {
+    pub fn new<'a>(interface: &str, counters: impl IntoIterator<Item = (&'a str, &'a str, u64)>) -> Self {
         let counter = |(name, description, count): (&str, &str, u64)| Counter {
             name: name.to_owned(),
             description: description.to_owned(),
@@ -64,18 +61,10 @@ impl ReflectorCounters {
 
     /// The summary: every counter that counted anything, and always the first.
     pub fn render(&self, style: Style) -> String {
-        let mut text = format!(
-            "{}\n",
-            style.bold(&format!("Reflector on {}", self.interface))
-        );
+        let mut text = format!("{}\n", style.bold(&format!("Reflector on {}", self.interface)));
         for counter in self.counters.iter().take(1).chain(self.nonzero()) {
             // Writing to a string cannot fail.
-            let _ = writeln!(
-                text,
-                "{:>15}  {}",
-                grouped(counter.count),
-                counter.description
-            );
+            let _ = writeln!(text, "{:>15}  {}", grouped(counter.count), counter.description);
         }
         text
     }
@@ -83,9 +72,10 @@ impl ReflectorCounters {
     /// One line: the first counter with its rate since `earlier` (counters, and how long ago), then what else counted.
     pub fn line(&self, earlier: Option<(&Self, Duration)>) -> String {
         let count = |counters: &Self| counters.counters.first().map_or(0, |counter| counter.count);
-        let mut line = self.counters.first().map_or_else(String::new, |first| {
-            format!("{} {}", grouped(first.count), first.description)
-        });
+        let mut line = self
+            .counters
+            .first()
+            .map_or_else(String::new, |first| format!("{} {}", grouped(first.count), first.description));
         if let Some((earlier, ago)) = earlier.filter(|(_, ago)| !ago.is_zero()) {
             let rate = count(self).saturating_sub(count(earlier)) as f64 / ago.as_secs_f64();
             let _ = write!(line, " ({} pps)", significant(rate, 3, 0));
@@ -98,10 +88,7 @@ impl ReflectorCounters {
 
     /// What counted anything, the first counter aside.
     fn nonzero(&self) -> impl Iterator<Item = &Counter> {
-        self.counters
-            .iter()
-            .skip(1)
-            .filter(|counter| counter.count > 0)
+        self.counters.iter().skip(1).filter(|counter| counter.count > 0)
     }
 }
 
@@ -115,16 +102,9 @@ impl ReflectorLine {
     /// A line on standard error if that is a terminal, or one that shows nothing.
     pub fn on_stderr() -> Self {
         let visible = io::stderr().is_terminal();
-        let target = if visible {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
+        let target = if visible { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
         let bar = ProgressBar::with_draw_target(None, target);
-        bar.set_style(
-            ProgressStyle::with_template("{wide_msg}")
-                .expect("the template is a constant, and right"),
-        );
+        bar.set_style(ProgressStyle::with_template("{wide_msg}").expect("the template is a constant, and right"));
         Self { bar }
     }
 
@@ -150,11 +130,7 @@ mod tests {
             [
                 ("reflected", "replies sent", answered),
                 ("fragment", "fragments", 0),
-                (
-                    "not_allowed",
-                    "requests from outside the allow-list",
-                    refused,
-                ),
+                ("not_allowed", "requests from outside the allow-list", refused),
             ],
         )
     }
@@ -163,10 +139,7 @@ mod tests {
     fn the_line_has_the_rate_and_what_was_refused() {
         let earlier = counters(1_000, 0);
         let line = counters(201_000, 7).line(Some((&earlier, Duration::from_secs(2))));
-        assert_eq!(
-            line,
-            "201,000 replies sent (100000 pps), 7 requests from outside the allow-list"
-        );
+        assert_eq!(line, "201,000 replies sent (100000 pps), 7 requests from outside the allow-list");
         assert_eq!(counters(0, 0).line(None), "0 replies sent");
     }
 

@@ -10,10 +10,7 @@ fn validator() -> Validator {
     let schema = include_str!("../../schema/leadline.measurement-1.schema.json");
     let schema: Value = serde_json::from_str(schema).unwrap();
     assert!(jsonschema::draft202012::meta::is_valid(&schema));
-    jsonschema::draft202012::options()
-        .should_validate_formats(true)
-        .build(&schema)
-        .unwrap()
+    jsonschema::draft202012::options().should_validate_formats(true).build(&schema).unwrap()
 }
 
 fn document(report: &Report) -> Value {
@@ -22,10 +19,7 @@ fn document(report: &Report) -> Value {
 
 fn errors(document: &Value) -> Vec<String> {
     let validator = validator();
-    validator
-        .iter_errors(document)
-        .map(|error| format!("{}: {error}", error.instance_path()))
-        .collect()
+    validator.iter_errors(document).map(|error| format!("{}: {error}", error.instance_path())).collect()
 }
 
 #[test]
@@ -34,10 +28,7 @@ fn what_is_produced_is_valid() {
         Report::new(fixture::run(), vec![fixture::periodic()]),
         Report::new(fixture::run(), vec![fixture::poisson()]),
         Report::new(fixture::run(), vec![fixture::silence()]),
-        Report::new(
-            fixture::run(),
-            vec![fixture::periodic(), fixture::poisson()],
-        ),
+        Report::new(fixture::run(), vec![fixture::periodic(), fixture::poisson()]),
     ];
     for report in reports {
         let document = document(&report);
@@ -115,10 +106,7 @@ fn one_stream_has_the_plain_document() {
 
 #[test]
 fn several_streams_have_the_worst_verdict() {
-    let document = document(&Report::new(
-        fixture::run(),
-        vec![fixture::periodic(), fixture::poisson()],
-    ));
+    let document = document(&Report::new(fixture::run(), vec![fixture::periodic(), fixture::poisson()]));
     assert_eq!(document["schema"], "leadline.measurement-set/1");
     assert_eq!(document["measurements"].as_array().unwrap().len(), 2);
     assert_eq!(document["validity"]["verdict"], "invalid");
@@ -129,10 +117,7 @@ fn undefined_is_null_and_has_a_reason() {
     let document = document(&Report::new(fixture::run(), vec![fixture::silence()]));
     assert_eq!(document["delay"]["round_trip"]["median_ns"], Value::Null);
     assert_eq!(document["packets"]["lost_forward"], Value::Null);
-    assert_eq!(
-        document["undefined"]["packets.lost_forward"],
-        "no reply came back"
-    );
+    assert_eq!(document["undefined"]["packets.lost_forward"], "no reply came back");
 }
 
 #[test]
@@ -162,10 +147,7 @@ fn what_is_wrong_is_refused() {
         set("/delay/round_trip/median_ns", Value::Null),
         set("/path/xdp_mode", json!("offloaded")),
         set("/validity/verdict", json!("invalid")),
-        set(
-            "/validity",
-            json!({ "verdict": "valid", "reasons": [], "score": 10 }),
-        ),
+        set("/validity", json!({ "verdict": "valid", "reasons": [], "score": 10 })),
     ] {
         assert!(!errors(&wrong).is_empty(), "{wrong:#}");
     }

@@ -18,9 +18,7 @@ impl Style {
     pub fn for_stdout() -> Self {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
-        Self {
-            colour: io::stdout().is_terminal() && !refused && !dumb,
-        }
+        Self { colour: io::stdout().is_terminal() && !refused && !dumb }
     }
 
     pub(crate) fn bold(self, text: &str) -> String {
@@ -40,10 +38,6 @@ impl Style {
     }
 
     fn escape(self, code: &str, text: &str) -> String {
-        if self.colour {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use super::Style;
 use super::model::{
-    DelayStatistics, Measurement, Path, ReflectorKind, Report, Run, TimestampFormat, Verdict, Via,
-    XdpMode,
+    DelayStatistics, Measurement, Path, ReflectorKind, Report, Run, TimestampFormat, Verdict, Via, XdpMode,
 };
 use super::text::{Unit, counted, grouped, percent, significant, time, wrapped};
 use crate::configuration::DurationText;
@@ -40,10 +39,7 @@ pub fn render(report: &Report, style: Style) -> String {
 
 fn run_line(run: &Run, path: &Path) -> String {
     let program = &run.program;
-    format!(
-        "{} {}: measured through {}",
-        program.name, program.version, path.interface
-    )
+    format!("{} {}: measured through {}", program.name, program.version, path.interface)
 }
 
 fn time_line(run: &Run) -> String {
@@ -62,11 +58,7 @@ fn path_line(path: &Path) -> String {
     parts.push(match (path.via, path.xdp_mode) {
         (Via::Socket, _) => "UDP socket".to_owned(),
         (Via::Xdp, mode) => {
-            let copy = if path.zero_copy {
-                "zero-copy"
-            } else {
-                "copy mode"
-            };
+            let copy = if path.zero_copy { "zero-copy" } else { "copy mode" };
             let mode = match mode {
                 XdpMode::Native => "native XDP",
                 XdpMode::Generic => "generic XDP",
@@ -106,8 +98,7 @@ fn stream(measurement: &Measurement, style: Style) -> String {
 fn title(measurement: &Measurement) -> String {
     let stream = &measurement.stream;
     let source = std::net::SocketAddr::new(stream.source_address, stream.source_port);
-    let destination =
-        std::net::SocketAddr::new(stream.destination_address, stream.destination_port);
+    let destination = std::net::SocketAddr::new(stream.destination_address, stream.destination_port);
     let name = match stream.target == stream.destination_address.to_string() {
         true => String::new(),
         false => format!(" ({})", stream.target),
@@ -119,9 +110,7 @@ fn stream_line(measurement: &Measurement) -> String {
     let stream = &measurement.stream;
     let extent = match (stream.count, stream.duration_ns) {
         (Some(count), _) => counted(count, "packet"),
-        (None, Some(duration)) => {
-            DurationText(Duration::from_nanos(duration.unsigned_abs())).to_string()
-        }
+        (None, Some(duration)) => DurationText(Duration::from_nanos(duration.unsigned_abs())).to_string(),
         (None, None) => "unlimited".to_owned(),
     };
     let mut line = format!(
@@ -129,22 +118,14 @@ fn stream_line(measurement: &Measurement) -> String {
         stream.schedule,
         packet_rate(stream.rate_pps, 6),
         stream.size,
-        if stream.destination_address.is_ipv6() {
-            6
-        } else {
-            4
-        },
+        if stream.destination_address.is_ipv6() { 6 } else { 4 },
         stream.dscp,
         stream.ttl,
         stream.ssid,
         stream.seed,
     );
     if let Some(next_hop) = &measurement.path.next_hop {
-        let mac = next_hop
-            .mac
-            .as_ref()
-            .map(|mac| format!(" ({mac})"))
-            .unwrap_or_default();
+        let mac = next_hop.mac.as_ref().map(|mac| format!(" ({mac})")).unwrap_or_default();
         // Writing to a string cannot fail.
         let _ = write!(line, "; next hop {}{mac}", next_hop.address);
     }
@@ -158,11 +139,7 @@ fn packet_rate(packets_per_second: f64, digits: u8) -> String {
         rate => (rate, "pps"),
     };
     let number = significant(value, digits, 9);
-    let number = if number.contains('.') {
-        number.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        &number
-    };
+    let number = if number.contains('.') { number.trim_end_matches('0').trim_end_matches('.') } else { &number };
     format!("{number} {unit}")
 }
 
@@ -180,11 +157,7 @@ fn packets(measurement: &Measurement, style: Style) -> String {
     ];
     let (mut head, mut row) = (format!("{:<8}", "Packets"), " ".repeat(8));
     for (name, count) in columns {
-        let width = if matches!(name, "sent" | "received") {
-            13
-        } else {
-            10
-        };
+        let width = if matches!(name, "sent" | "received") { 13 } else { 10 };
         head += &format!("{name:>width$}");
         row += &format!("{:>width$}", grouped(count));
     }
@@ -193,9 +166,7 @@ fn packets(measurement: &Measurement, style: Style) -> String {
 
 fn loss_line(measurement: &Measurement) -> String {
     let packets = &measurement.packets;
-    let ratio = measurement
-        .loss_ratio
-        .map_or_else(|| "undefined".to_owned(), percent);
+    let ratio = measurement.loss_ratio.map_or_else(|| "undefined".to_owned(), percent);
     let direction = |count: Option<u64>| count.map_or_else(|| "unknown".to_owned(), grouped);
     format!(
         "{ratio}; of {} lost: forward {}, backward {}, by the tester {}, unattributable {}",
@@ -212,28 +183,16 @@ fn delays(measurement: &Measurement, style: Style) -> String {
     let digits = delay.significant_digits;
     let rows = [
         ("round trip", "delay.round_trip", &delay.round_trip),
-        (
-            "with residence",
-            "delay.round_trip_total",
-            &delay.round_trip_total,
-        ),
+        ("with residence", "delay.round_trip_total", &delay.round_trip_total),
         ("forward", "delay.forward", &delay.forward),
         ("backward", "delay.backward", &delay.backward),
         ("residence", "delay.residence", &delay.residence),
     ];
-    if rows
-        .iter()
-        .all(|(.., statistics)| statistics.median_ns.is_none())
-    {
+    if rows.iter().all(|(.., statistics)| statistics.median_ns.is_none()) {
         return labelled("Delay", &undefined_because(measurement, "delay.round_trip"));
     }
-    let head = [
-        "N", "min", "mean", "median", "p95", "p99", "p99.9", "max", "stddev",
-    ];
-    let mut text = format!(
-        "{}\n",
-        style.bold(&delay_row("Delay", "", head.map(str::to_owned)))
-    );
+    let head = ["N", "min", "mean", "median", "p95", "p99", "p99.9", "max", "stddev"];
+    let mut text = format!("{}\n", style.bold(&delay_row("Delay", "", head.map(str::to_owned))));
     for (label, path, statistics) in rows {
         text += &match statistics.median_ns {
             Some(median) => measured_delay(label, statistics, Unit::suiting(median), digits),
@@ -245,10 +204,7 @@ fn delays(measurement: &Measurement, style: Style) -> String {
         let sample = counted(count, "packet");
         text += &labelled("", &format!("A percentile of {sample} resolves 1/{count}."));
     }
-    let round_trips = [
-        ("round trip", &delay.round_trip),
-        ("total round trip", &delay.round_trip_total),
-    ];
+    let round_trips = [("round trip", &delay.round_trip), ("total round trip", &delay.round_trip_total)];
     for (noun, statistics) in round_trips {
         if statistics.negative > 0 {
             let negative = counted(statistics.negative, noun);
@@ -277,19 +233,9 @@ fn measured_delay(label: &str, statistics: &DelayStatistics, unit: Unit, digits:
         whole(statistics.max_ns),
         statistics.stddev_ns,
     ];
-    let [min, mean, median, p95, p99, p99_9, max, stddev] = values
-        .map(|value| value.map_or_else(|| "-".to_owned(), |value| unit.number(value, digits)));
-    let cells = [
-        grouped(statistics.count),
-        min,
-        mean,
-        median,
-        p95,
-        p99,
-        p99_9,
-        max,
-        stddev,
-    ];
+    let [min, mean, median, p95, p99, p99_9, max, stddev] =
+        values.map(|value| value.map_or_else(|| "-".to_owned(), |value| unit.number(value, digits)));
+    let cells = [grouped(statistics.count), min, mean, median, p95, p99, p99_9, max, stddev];
     format!("{}\n", delay_row(label, unit.name, cells))
 }
 
@@ -321,9 +267,7 @@ fn reordering_line(measurement: &Measurement) -> String {
 
 fn sending_line(measurement: &Measurement) -> String {
     let sending = &measurement.sending;
-    let achieved = sending
-        .achieved_pps
-        .map_or_else(|| "undefined".to_owned(), |rate| packet_rate(rate, 6));
+    let achieved = sending.achieved_pps.map_or_else(|| "undefined".to_owned(), |rate| packet_rate(rate, 6));
     let asked = packet_rate(measurement.stream.rate_pps, 6);
     let error = &sending.departure_error;
     let digits = measurement.delay.significant_digits;
@@ -334,9 +278,7 @@ fn sending_line(measurement: &Measurement) -> String {
         }
         _ => String::new(),
     };
-    let threshold = sending
-        .late_threshold_ns
-        .map(|threshold| format!(" by more than {}", time(threshold, digits)));
+    let threshold = sending.late_threshold_ns.map(|threshold| format!(" by more than {}", time(threshold, digits)));
     format!(
         "{achieved} of {asked} asked for{errors}; {} late{}",
         grouped(sending.late_departures),
@@ -347,22 +289,14 @@ fn sending_line(measurement: &Measurement) -> String {
 fn timestamps_line(measurement: &Measurement) -> String {
     let stamps = &measurement.timestamps;
     let mut places: Vec<(String, &str)> = Vec::new();
-    for (name, place) in [
-        ("T1", &stamps.t1),
-        ("T2", &stamps.t2),
-        ("T3", &stamps.t3),
-        ("T4", &stamps.t4),
-    ] {
+    for (name, place) in [("T1", &stamps.t1), ("T2", &stamps.t2), ("T3", &stamps.t3), ("T4", &stamps.t4)] {
         let place = place.as_deref().unwrap_or("unknown");
         match places.last_mut() {
             Some((names, last)) if *last == place => *names += &format!(", {name}"),
             _ => places.push((name.to_owned(), place)),
         }
     }
-    let places: Vec<_> = places
-        .iter()
-        .map(|(names, place)| format!("{names} {place}"))
-        .collect();
+    let places: Vec<_> = places.iter().map(|(names, place)| format!("{names} {place}")).collect();
     let format = match stamps.format {
         TimestampFormat::Ntp => "NTP",
         TimestampFormat::Ptp => "PTP",
@@ -383,9 +317,7 @@ fn clocks_line(measurement: &Measurement) -> String {
 fn reflector_line(measurement: &Measurement) -> String {
     let kind = match measurement.reflector.kind {
         ReflectorKind::Stateful => "stateful: it numbers its replies",
-        ReflectorKind::Stateless => {
-            "stateless: it copies our numbers, so the direction of loss is unknown"
-        }
+        ReflectorKind::Stateless => "stateless: it copies our numbers, so the direction of loss is unknown",
         ReflectorKind::Unknown => "of unknown kind",
     };
     let counters = match measurement.reflector.counters {
@@ -403,31 +335,14 @@ fn tester(measurement: &Measurement) -> String {
     let places = drops
         .places
         .iter()
-        .map(|place| {
-            format!(
-                "{} at {} ({})",
-                grouped(place.count),
-                place.place,
-                place.counter
-            )
-        })
+        .map(|place| format!("{} at {} ({})", grouped(place.count), place.place, place.counter))
         .collect::<Vec<_>>();
-    labelled(
-        "Tester",
-        &format!(
-            "lost {}: {}",
-            counted(drops.total, "frame"),
-            places.join("; ")
-        ),
-    )
+    labelled("Tester", &format!("lost {}: {}", counted(drops.total, "frame"), places.join("; ")))
 }
 
 fn undefined(measurement: &Measurement) -> String {
     let elsewhere = |path: &str| path.starts_with("delay.") || path == "reordering.ratio";
-    let reasons = measurement
-        .undefined
-        .iter()
-        .filter(|(path, _)| !elsewhere(path));
+    let reasons = measurement.undefined.iter().filter(|(path, _)| !elsewhere(path));
     let mut label = "Undefined";
     let mut text = String::new();
     for (path, reason) in reasons {
@@ -463,30 +378,18 @@ mod tests {
 
     #[test]
     fn one_stream() {
-        assert_data_eq!(
-            render_one(fixture::periodic()),
-            file!["snapshots/one_stream.txt"].raw()
-        );
+        assert_data_eq!(render_one(fixture::periodic()), file!["snapshots/one_stream.txt"].raw());
     }
 
     #[test]
     fn two_streams() {
-        let report = Report::new(
-            fixture::run(),
-            vec![fixture::periodic(), fixture::poisson()],
-        );
-        assert_data_eq!(
-            render(&report, Style::PLAIN),
-            file!["snapshots/two_streams.txt"].raw()
-        );
+        let report = Report::new(fixture::run(), vec![fixture::periodic(), fixture::poisson()]);
+        assert_data_eq!(render(&report, Style::PLAIN), file!["snapshots/two_streams.txt"].raw());
     }
 
     #[test]
     fn no_reply() {
-        assert_data_eq!(
-            render_one(fixture::silence()),
-            file!["snapshots/no_reply.txt"].raw()
-        );
+        assert_data_eq!(render_one(fixture::silence()), file!["snapshots/no_reply.txt"].raw());
     }
 
     #[test]

@@ -27,10 +27,7 @@ pub(super) fn significant(value: f64, digits: u8, most_decimals: u8) -> String {
     let digits = i32::from(digits.max(1));
     // Rounding may carry into a new digit (9.996 to 10.0), so the exponent is taken from what was rounded.
     let rounded = format!("{value:.*e}", (digits - 1) as usize);
-    let exponent: i32 = rounded
-        .rsplit_once('e')
-        .and_then(|(_, exponent)| exponent.parse().ok())
-        .unwrap_or(0);
+    let exponent: i32 = rounded.rsplit_once('e').and_then(|(_, exponent)| exponent.parse().ok()).unwrap_or(0);
     let rounded: f64 = rounded.parse().unwrap_or(value);
     let decimals = (digits - 1 - exponent).clamp(0, i32::from(most_decimals));
     format!("{rounded:.*}", decimals as usize)
@@ -39,18 +36,12 @@ pub(super) fn significant(value: f64, digits: u8, most_decimals: u8) -> String {
 /// A ratio in per cent with three significant digits, or as many as it takes not to claim that none or all is meant.
 pub(super) fn percent(ratio: f64) -> String {
     let percent = ratio * 100.0;
-    let text = (3..=17)
-        .map(|digits| significant(percent, digits, 17))
-        .find(|text| {
-            let printed: f64 = text.parse().unwrap_or(0.0);
-            ratio >= 1.0 || printed < 100.0
-        });
+    let text = (3..=17).map(|digits| significant(percent, digits, 17)).find(|text| {
+        let printed: f64 = text.parse().unwrap_or(0.0);
+        ratio >= 1.0 || printed < 100.0
+    });
     let text = text.unwrap_or_else(|| percent.to_string());
-    let text = if text.contains('.') {
-        text.trim_end_matches('0').trim_end_matches('.')
-    } else {
-        &text
-    };
+    let text = if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { &text };
     format!("{text} %")
 }
 
@@ -64,21 +55,9 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    const MICROSECONDS: Self = Self {
-        name: "µs",
-        nanoseconds: 1e3,
-        decimals: 3,
-    };
-    const MILLISECONDS: Self = Self {
-        name: "ms",
-        nanoseconds: 1e6,
-        decimals: 6,
-    };
-    const SECONDS: Self = Self {
-        name: "s",
-        nanoseconds: 1e9,
-        decimals: 9,
-    };
+    const MICROSECONDS: Self = Self { name: "µs", nanoseconds: 1e3, decimals: 3 };
+    const MILLISECONDS: Self = Self { name: "ms", nanoseconds: 1e6, decimals: 6 };
+    const SECONDS: Self = Self { name: "s", nanoseconds: 1e9, decimals: 9 };
 
     /// The unit in which a typical value reads best.
     pub(super) fn suiting(nanoseconds: i64) -> Self {
@@ -127,19 +106,10 @@ mod tests {
 
     #[test]
     fn counts_have_their_thousands_apart() {
-        for (count, text) in [
-            (0, "0"),
-            (999, "999"),
-            (1000, "1,000"),
-            (123_456, "123,456"),
-            (1_000_000, "1,000,000"),
-        ] {
+        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (123_456, "123,456"), (1_000_000, "1,000,000")] {
             assert_eq!(grouped(count), text);
         }
-        assert_eq!(
-            (counted(1, "packet"), counted(0, "packet")),
-            ("1 packet".into(), "0 packets".into())
-        );
+        assert_eq!((counted(1, "packet"), counted(0, "packet")), ("1 packet".into(), "0 packets".into()));
     }
 
     #[test]

@@ -79,10 +79,7 @@ impl TesterDrops {
     /// The drops at `places`, those without any left out, and their sum.
     pub fn at(places: impl IntoIterator<Item = DropPlace>) -> Self {
         let places: Vec<_> = places.into_iter().filter(|place| place.count > 0).collect();
-        Self {
-            total: places.iter().map(|place| place.count).sum(),
-            places,
-        }
+        Self { total: places.iter().map(|place| place.count).sum(), places }
     }
 }
 
@@ -117,36 +114,15 @@ mod tests {
             ..Packets::default()
         };
         assert!(known.balance());
-        assert!(
-            !Packets {
-                sent: 101,
-                ..known.clone()
-            }
-            .balance()
-        );
-        assert!(
-            !Packets {
-                unattributable: 2,
-                ..known.clone()
-            }
-            .balance()
-        );
-        let unknown = Packets {
-            lost_forward: None,
-            lost_backward: None,
-            unattributable: 6,
-            ..known
-        };
+        assert!(!Packets { sent: 101, ..known.clone() }.balance());
+        assert!(!Packets { unattributable: 2, ..known.clone() }.balance());
+        let unknown = Packets { lost_forward: None, lost_backward: None, unattributable: 6, ..known };
         assert!(unknown.balance());
     }
 
     #[test]
     fn only_places_that_lost_something_are_named() {
-        let place = |count| DropPlace {
-            place: "here".into(),
-            counter: "c".into(),
-            count,
-        };
+        let place = |count| DropPlace { place: "here".into(), counter: "c".into(), count };
         let drops = TesterDrops::at([place(3), place(0), place(4)]);
         assert_eq!((drops.total, drops.places.len()), (7, 2));
     }

@@ -38,10 +38,7 @@ pub struct Program {
 impl Program {
     /// This program.
     pub fn this() -> Self {
-        Self {
-            name: "leadline".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }
+        Self { name: "leadline".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() }
     }
 }
 

@@ -65,16 +65,9 @@ pub struct MeasurementSet {
 impl MeasurementSet {
     /// The set of a run's measurements.
     pub fn new(run: Run, measurements: Vec<Measurement>) -> Self {
-        let validities = measurements
-            .iter()
-            .map(|measurement| (measurement.stream.index, &measurement.validity));
+        let validities = measurements.iter().map(|measurement| (measurement.stream.index, &measurement.validity));
         let validity = Validity::of_all(validities);
-        Self {
-            schema: SetSchema::default(),
-            run,
-            measurements,
-            validity,
-        }
+        Self { schema: SetSchema::default(), run, measurements, validity }
     }
 }
 

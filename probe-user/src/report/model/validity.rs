@@ -28,18 +28,10 @@ pub enum Verdict {
 impl Validity {
     /// The worst verdict of several, with every stream's reasons under its index.
     pub(super) fn of_all<'a>(validities: impl IntoIterator<Item = (u32, &'a Self)>) -> Self {
-        let mut all = Self {
-            verdict: Verdict::Valid,
-            reasons: Vec::new(),
-        };
+        let mut all = Self { verdict: Verdict::Valid, reasons: Vec::new() };
         for (stream, validity) in validities {
             all.verdict = all.verdict.max(validity.verdict);
-            all.reasons.extend(
-                validity
-                    .reasons
-                    .iter()
-                    .map(|reason| format!("stream {stream}: {reason}")),
-            );
+            all.reasons.extend(validity.reasons.iter().map(|reason| format!("stream {stream}: {reason}")));
         }
         all
     }
