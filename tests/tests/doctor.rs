@@ -1,8 +1,6 @@
 //! The doctor on a real interface: a veth pair in a network namespace that lives as long as the test.
 #![allow(unsafe_code)]
 
-mod privilege;
-
 use std::{
     ffi::c_int,
     io,
@@ -11,12 +9,14 @@ use std::{
     ptr, thread,
 };
 
+use leadline_tests::require;
 use libbpf_rs::libbpf_sys;
 use nix::{
     net::if_::if_nametoindex,
     sched::{CloneFlags, unshare},
 };
 use probe_user::{
+    attach::{AttachOptions, Attachment, Host},
     doctor::{self, render},
     net::NetError,
 };
@@ -61,6 +61,20 @@ fn a_veth_is_examined_and_a_foreign_program_shown() {
 
         drop(program);
         assert_eq!(finding(&examine(Some("doctor0")), "xdp-program")["seen"], "none");
+    });
+}
+
+#[test]
+fn our_own_program_is_no_obstacle() {
+    in_a_namespace(|| {
+        ip("link add doctor0 type veth peer name doctor1");
+        ip("link set doctor0 up");
+        let attachment = Attachment::open("doctor0", &Host::default(), &AttachOptions::default()).expect("it is free");
+        let report = examine(Some("doctor0"));
+        let found = finding(&report, "xdp-program");
+        assert_eq!(found["status"], "ok");
+        let seen = found["seen"].as_str().expect("text");
+        assert!(seen.starts_with("Leadline's own") && seen.contains(&attachment.program_id().to_string()), "{seen}");
     });
 }
 
@@ -117,7 +131,7 @@ fn finding<'a>(report: &'a Value, check: &str) -> &'a Value {
 
 /// Runs `test` in a thread with a network namespace of its own, which the kernel takes away when the thread ends.
 fn in_a_namespace(test: impl FnOnce() + Send) {
-    if !privilege::is_root("the doctor on a veth") {
+    if !require::network_namespaces() {
         return;
     }
     thread::scope(|scope| {

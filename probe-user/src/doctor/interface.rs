@@ -121,6 +121,7 @@ fn summary(facts: &Facts) -> Finding {
     let driver = if driver.is_empty() { "unknown driver" } else { driver };
     let program = match &facts.program {
         Ok(Some(occupant)) => format!(", XDP program {occupant}"),
+        Err(_) if facts.interface.xdp.is_some() => ", XDP program".to_owned(),
         Ok(None) | Err(_) => String::new(),
     };
     let seen = format!(

@@ -35,7 +35,8 @@ pub fn table(report: &Report, style: Style) -> String {
             Status::Warning => style.yellow(&format!("{:STATUS_WIDTH$}", "warning")),
             Status::Problem => style.red(&format!("{:STATUS_WIDTH$}", "problem")),
         };
-        line(&mut text, format_args!("  {status}  {:subject_width$}  {}", subject(finding), finding.seen));
+        let seen = wrapped(&finding.seen, LINE_WIDTH, margin);
+        line(&mut text, format_args!("  {status}  {:subject_width$}  {seen}", subject(finding)));
         if let Some(advice) = &finding.advice {
             let advice = wrapped(advice, LINE_WIDTH, margin + 3);
             line(&mut text, format_args!("{:margin$}-> {advice}", ""));
