@@ -59,14 +59,14 @@ pub(super) fn address_octets(address: IpAddr) -> [u8; 16] {
 pub(super) fn allowed_key(port: u16, prefix: IpNet) -> (u32, AllowedKey) {
     const IPV4_MAPPED_BITS: u32 = 96;
     let address = address_octets(prefix.network());
-    let key = concatenate([&port.to_be_bytes(), &address]);
+    let key = concatenate([&u32::from(port).to_be_bytes(), &address]);
     let family_bits = if prefix.network().is_ipv4() { IPV4_MAPPED_BITS } else { 0 };
     (ALLOWED_PORT_BITS + family_bits + u32::from(prefix.prefix_len()), key)
 }
 
 /// The port of a key of the allow-list.
 pub(super) fn allowed_port(key: &AllowedKey) -> u16 {
-    u16::from_be_bytes([key[0], key[1]])
+    u16::from_be_bytes([key[2], key[3]])
 }
 
 /// Puts the parts of a value without padding one after the other. Parts that are too short leave zeros, ones that
@@ -124,15 +124,15 @@ mod tests {
     #[test]
     fn an_allowed_prefix_counts_port_and_mapping() {
         let (bits, key) = allowed_key(862, "192.0.2.77/24".parse().unwrap());
-        assert_eq!(bits, 16 + 96 + 24);
-        assert_eq!(key, [0x03, 0x5e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 0]);
+        assert_eq!(bits, 32 + 96 + 24);
+        assert_eq!(key, [0, 0, 0x03, 0x5e, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 192, 0, 2, 0]);
         assert_eq!(allowed_port(&key), 862);
 
         let (bits, key) = allowed_key(1, "2001:db8::/32".parse().unwrap());
-        assert_eq!(bits, 16 + 32);
-        assert_eq!(key, [0, 1, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(bits, 32 + 32);
+        assert_eq!(key, [0, 0, 0, 1, 0x20, 0x01, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
 
-        assert_eq!(allowed_key(9, "0.0.0.0/0".parse().unwrap()).0, 16 + 96, "any IPv4, not any IPv6");
-        assert_eq!(allowed_key(9, "::/0".parse().unwrap()).0, 16);
+        assert_eq!(allowed_key(9, "0.0.0.0/0".parse().unwrap()).0, 32 + 96, "any IPv4, not any IPv6");
+        assert_eq!(allowed_key(9, "::/0".parse().unwrap()).0, 32);
     }
 }

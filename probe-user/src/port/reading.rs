@@ -29,10 +29,7 @@ impl Directory {
         }
         let streams = streams
             .iter()
-            .map(|stream| Known {
-                reflector: stream.reflector(),
-                reflector_port: stream.endpoints.destination_port,
-            })
+            .map(|stream| Known { reflector: stream.reflector(), reflector_port: stream.endpoints.destination_port })
             .collect();
         Self { streams, by_port }
     }

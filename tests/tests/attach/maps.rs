@@ -35,9 +35,9 @@ impl SharedMaps {
         map.keys().map(Result::unwrap).collect()
     }
 
-    pub(crate) fn allowed(&self) -> Vec<(u32, [u8; 18])> {
-        let map: LpmTrie<_, [u8; 18], u32> = self.open("ALLOWED").try_into().unwrap();
-        map.keys().map(Result::unwrap).map(|key: Key<[u8; 18]>| (key.prefix_len(), key.data())).collect()
+    pub(crate) fn allowed(&self) -> Vec<(u32, [u8; 20])> {
+        let map: LpmTrie<_, [u8; 20], u32> = self.open("ALLOWED").try_into().unwrap();
+        map.keys().map(Result::unwrap).map(|key: Key<[u8; 20]>| (key.prefix_len(), key.data())).collect()
     }
 
     pub(crate) fn slots_taken(&self) -> Vec<u32> {

@@ -157,8 +157,7 @@ impl<C: Clock> Port for XskPort<C> {
     fn drops(&self) -> Result<Vec<Drop>, PortError> {
         let mut drops = Vec::new();
         for (queue, rings) in self.queues.iter().enumerate() {
-            let statistics =
-                rings.statistics().map_err(|source| self.error("reading AF_XDP statistics", source))?;
+            let statistics = rings.statistics().map_err(|source| self.error("reading AF_XDP statistics", source))?;
             let mut add = |place, counter: &str, count| {
                 drops.push(Drop { place, counter: format!("XDP_STATISTICS.{counter} of queue {queue}"), count });
             };

@@ -14,8 +14,8 @@ use probe_wire::shared::Arrival;
 use xsk_rs::config::{
     BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, SocketConfig, UmemConfig, XDP_UMEM_MIN_CHUNK_SIZE,
 };
-use xsk_rs::umem::frame::FrameDesc;
 use xsk_rs::socket::XdpStatistics;
+use xsk_rs::umem::frame::FrameDesc;
 use xsk_rs::{CompQueue, FillQueue, RxQueue, Socket, TxQueue, Umem};
 
 use crate::port::Template;
@@ -176,9 +176,8 @@ impl Rings {
         }
         for _ in 0..CALLS_PER_FLUSH {
             // SAFETY: an empty message to the socket, which this value keeps open.
-            let result = unsafe {
-                libc::sendto(self.as_raw_fd(), std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0)
-            };
+            let result =
+                unsafe { libc::sendto(self.as_raw_fd(), std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0) };
             if result >= 0 {
                 self.is_kick_due = false;
                 return Ok(());
