@@ -6,8 +6,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::sockopt::{
-    BindToDevice, IpRecvTos, Ipv4RecvErr, Ipv4RecvTtl, Ipv4Tos, Ipv4Ttl, Ipv6RecvErr, Ipv6RecvHopLimit,
-    Ipv6RecvTClass, Ipv6TClass, Ipv6Ttl, Ipv6V6Only, RcvBuf, RcvBufForce, Timestamping,
+    BindToDevice, IpRecvTos, Ipv4RecvErr, Ipv4RecvTtl, Ipv4Tos, Ipv4Ttl, Ipv6RecvErr, Ipv6RecvHopLimit, Ipv6RecvTClass,
+    Ipv6TClass, Ipv6Ttl, Ipv6V6Only, RcvBuf, RcvBufForce, Timestamping,
 };
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, SockaddrIn, SockaddrIn6, SockaddrStorage, TimestampingFlag, bind, connect,
@@ -37,6 +37,7 @@ pub(super) struct Channel {
     taken: Vec<[u8; Stamp::LENGTH]>,
     /// The payload behind the stamp: zeros.
     rest: Box<[u8]>,
+    tried_again: u64,
 }
 
 impl Channel {
@@ -60,7 +61,8 @@ impl Channel {
             .map_err(|errno| error("opening a UDP socket", errno.into()))?;
         shape_packets(&socket, version, wire.type_p)
             .map_err(|source| error("setting TTL, DSCP and Don't Fragment", source))?;
-        ask_for_details(&socket, version).map_err(|source| error("asking for times, TTL and DSCP of replies", source))?;
+        ask_for_details(&socket, version)
+            .map_err(|source| error("asking for times, TTL and DSCP of replies", source))?;
         make_room(&socket).map_err(|source| error("sizing the receive buffer", source))?;
         setsockopt(&socket, BindToDevice, &OsString::from(interface))
             .map_err(|errno| error("binding a UDP socket to the interface", errno.into()))?;
@@ -77,6 +79,7 @@ impl Channel {
             headers,
             taken: Vec::with_capacity(BATCH),
             rest: vec![0; rest].into_boxed_slice(),
+            tried_again: 0,
         })
     }
 
@@ -93,6 +96,11 @@ impl Channel {
     /// Packets taken that have not left.
     pub(super) fn waiting(&self) -> usize {
         self.taken.len()
+    }
+
+    /// Times that a queue behind the socket had no room.
+    pub(super) const fn tried_again(&self) -> u64 {
+        self.tried_again
     }
 
     /// Takes a packet for the next flush. False when the batch is full.
@@ -115,9 +123,14 @@ impl Channel {
                     errors = 0;
                 }
                 Err(error) => match error.raw_os_error() {
-                    // The socket's buffer or the queue behind it is full. The packet has not left in either case:
-                    // ENOBUFS comes only because IP_RECVERR is set, without it the packet would be lost in silence.
-                    Some(libc::EAGAIN | libc::ENOBUFS) => return Ok(()),
+                    // The socket's buffer is full.
+                    Some(libc::EAGAIN) => return Ok(()),
+                    // A queue behind the socket is full and has not taken the packet. This is told only because
+                    // IP_RECVERR is set: without it, the packet would be lost in silence.
+                    Some(libc::ENOBUFS) => {
+                        self.tried_again += 1;
+                        return Ok(());
+                    }
                     _ if errors < PATIENCE => errors += 1,
                     _ => return Err(self.error("sending", error)),
                 },

@@ -38,8 +38,7 @@ impl Ancillary {
             (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => self.traffic_class = small(data),
             (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) => {
                 // struct sock_extended_err: a number, the origin, type and code.
-                self.is_unreachable =
-                    data.get(4..6).is_some_and(|kind| UNREACHABLE.contains(&(kind[0], kind[1])));
+                self.is_unreachable = data.get(4..6).is_some_and(|kind| UNREACHABLE.contains(&(kind[0], kind[1])));
             }
             _ => {}
         }

@@ -68,11 +68,7 @@ pub(super) fn send_many(socket: BorrowedFd<'_>, stamps: &[[u8; Stamp::LENGTH]], 
 
 /// Receives the packets that are there, `BATCH` at most, and returns how many came; with `MSG_ERRQUEUE` in `flags`,
 /// errors that came back instead of them.
-pub(super) fn receive_many(
-    socket: BorrowedFd<'_>,
-    incoming: &mut [Incoming],
-    flags: libc::c_int,
-) -> io::Result<usize> {
+pub(super) fn receive_many(socket: BorrowedFd<'_>, incoming: &mut [Incoming], flags: libc::c_int) -> io::Result<usize> {
     let count = incoming.len().min(BATCH);
     let mut parts = [MaybeUninit::<[libc::iovec; 1]>::uninit(); BATCH];
     let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH];

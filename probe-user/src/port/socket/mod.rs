@@ -91,10 +91,10 @@ impl<C: Clock> SocketPort<C> {
         Ok(port)
     }
 
-    /// The UDP port that a stream's packets leave from; `None` where there is no such stream.
+    /// The UDP port that a stream's packets leave from; 0, which is no port, where there is no such stream.
     #[must_use]
-    pub fn local_port(&self, stream: usize) -> Option<u16> {
-        self.channels.get(stream).map(Channel::local_port)
+    pub fn local_port(&self, stream: usize) -> u16 {
+        self.channels.get(stream).map_or(0, Channel::local_port)
     }
 
     /// Packets that came back as "destination unreachable" by ICMP (RFC 792, RFC 4443 section 3.1), with any code;
@@ -103,6 +103,13 @@ impl<C: Clock> SocketPort<C> {
     #[must_use]
     pub const fn unreachable_count(&self) -> u64 {
         self.unreachable
+    }
+
+    /// Times that a queue on the way out threw a packet away and said so (`ENOBUFS`). Each such packet was kept and tried
+    /// again, so that none of them is lost; but counters of the queue or the interface may have them as dropped.
+    #[must_use]
+    pub fn tried_again_count(&self) -> u64 {
+        self.channels.iter().map(Channel::tried_again).sum()
     }
 
     /// Drops what came to a socket between bind and connect, when anybody could reach it.
@@ -226,7 +233,7 @@ impl<C: Clock> Port for SocketPort<C> {
                 count: dropped.min(without_room),
             },
             Drop {
-                place: "never left: no room in the kernel",
+                place: "never sent: no room in the kernel",
                 counter: "packets kept after sendmmsg ENOBUFS or EAGAIN".to_owned(),
                 count: waiting as u64,
             },

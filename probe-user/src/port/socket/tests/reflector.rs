@@ -110,7 +110,7 @@ fn answer(socket: &UdpSocket, sequence: u32, is_stopped: &AtomicBool) -> Option<
     let mut payload = [0; 2048];
     let (mut ttl, mut traffic_class) = (0, 0);
     let (length, sender) = loop {
-        let mut control = cmsg_space!([i32; 2]);
+        let mut control = cmsg_space!(i32, i32);
         let mut parts = [IoSliceMut::new(&mut payload)];
         let received =
             recvmsg::<SockaddrStorage>(socket.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
