@@ -168,9 +168,12 @@ fn a_reflector_that_is_not_there_is_no_failure_of_the_port() {
         let port_number = nobody.local_addr().expect("it is bound").port();
         drop(nobody);
         let mut port = open(&[wire(address, port_number, 100)]);
+        // The error of one packet meets the next one, be it on its way out or in.
         for sequence in 0..20 {
             send_all(&mut port, 0, sequence..sequence + 1);
-            assert_eq!(port.receive(&mut |_| {}).expect("receiving"), 0);
+            if sequence % 4 == 3 {
+                assert_eq!(port.receive(&mut |_| {}).expect("receiving"), 0);
+            }
         }
         assert!(port.unreachable_count() > 0, "{address}");
         // Every error was taken away: nothing is there to wake up for.
