@@ -119,7 +119,7 @@ pub enum AttachError {
     },
 
     /// The kernel does not load the programs.
-    #[error("the kernel does not load the programs: {}", chain(.source))]
+    #[error("the kernel does not load the programs: {}", loading(.source))]
     Load {
         /// What aya or the kernel said.
         source: Box<EbpfError>,
@@ -256,6 +256,18 @@ fn is_denied(error: &(dyn Error + 'static)) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
+/// Why a program was not loaded. The verifier tells its whole walk, of which the end is what matters.
+fn loading(error: &EbpfError) -> String {
+    const LAST_LINES: usize = 3;
+    let EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) = error else {
+        return chain(error);
+    };
+    let log = verifier_log.to_string();
+    let mut last: Vec<&str> = log.lines().rev().filter(|line| !line.trim().is_empty()).take(LAST_LINES).collect();
+    last.reverse();
+    format!("{io_error}; the verifier's last words: {}", last.join(" | "))
+}
+
 /// An error and what caused it in one line, since aya's own message often leaves the cause out.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = String::new();
@@ -292,6 +304,18 @@ mod tests {
         assert!(is_denied(&deep));
         assert!(is_denied(&io::Error::from_raw_os_error(libc::EACCES)));
         assert!(!is_denied(&io::Error::from_raw_os_error(libc::EBUSY)));
+    }
+
+    #[test]
+    fn of_the_verifiers_walk_the_end_is_told() {
+        let verifier_log =
+            aya::VerifierLog::new("0: R1=ctx()\n1: r0 = 0\n2: exit\n\ninvalid access\nprocessed 3\n".to_owned());
+        let io_error = io::Error::other("no");
+        let error = AttachError::load(ProgramError::LoadError { io_error, verifier_log });
+        assert_eq!(
+            error.to_string(),
+            "the kernel does not load the programs: no; the verifier's last words: 2: exit | invalid access | processed 3"
+        );
     }
 
     #[test]
