@@ -328,3 +328,6 @@ mod tests {
         );
     }
 }
+
+/// The messages themselves say what to do.
+impl crate::report::advice::Advice for AttachError {}

@@ -53,3 +53,15 @@ pub enum OutputFormat {
     /// One JSON document.
     Json,
 }
+
+impl FromStr for OutputFormat {
+    type Err = ValueError;
+
+    fn from_str(text: &str) -> Result<Self, ValueError> {
+        match text {
+            "table" => Ok(Self::Table),
+            "json" => Ok(Self::Json),
+            _ => Err(ValueError::new("there is no such format", "give table or json")),
+        }
+    }
+}

@@ -3,6 +3,7 @@
 //! a [`MeasurementConfiguration`] or a [`ReflectConfiguration`] need not ask again. What only the kernel or the
 //! interface can tell (address family of a name, MTU, link speed) has a method that takes it.
 
+mod address;
 mod duration;
 mod error;
 mod interface;
@@ -16,6 +17,7 @@ mod reflector;
 mod stream;
 mod target;
 
+pub use address::{parse_address, parse_network, parse_socket_address};
 pub use duration::{DurationText, parse_duration};
 pub use error::{ConfigurationError, ValueError};
 pub use interface::{InterfaceName, OutputFormat};

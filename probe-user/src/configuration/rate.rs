@@ -111,11 +111,11 @@ impl fmt::Display for Rate {
     /// Prints the rate exactly, in the unit that reads best: `100kpps`, `1.5Mbps`.
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         let amount = u128::from(self.millionths);
-        let units = UNITS.into_iter().filter(|(_, per, _)| *per == self.per);
+        let mut units = UNITS.into_iter().filter(|(_, per, _)| *per == self.per);
         let (name, _, factor) = units
             .clone()
             .find(|(.., factor)| amount >= factor * MILLION)
-            .or_else(|| units.last())
+            .or_else(|| units.next_back())
             .unwrap_or(("pps", Per::Packet, 1));
         formatter.pad(&format!("{}{name}", decimal(amount, factor * MILLION)))
     }

@@ -15,10 +15,9 @@ use super::{
 
 const DEFAULT_RATE: Rate = Rate::packets_per_second(100);
 const DEFAULT_DURATION: Duration = Duration::from_secs(10);
-/// RFC 8762 section 4.2: the Session-Sender sends with TTL or Hop Limit 255.
+/// A standard-formed packet's TTL is sufficient or 255 (RFC 8468); with 255 the far end can count the hops.
 const DEFAULT_TTL: u64 = 255;
-/// The most packets of one stream: a session's sequence numbers have 32 bits and must stay within half a wrap of each
-/// other, which streams do; the count itself is bounded only so that it stays countable.
+/// The most packets of one stream: almost a year of 10 Mpps.
 const MAXIMUM_COUNT: u64 = 1 << 48;
 
 /// How a stream's departures are spaced.

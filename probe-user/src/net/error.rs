@@ -203,3 +203,6 @@ fn privilege_hint(source: &io::Error) -> &'static str {
         _ => "",
     }
 }
+
+/// The messages themselves say what to do.
+impl crate::report::advice::Advice for NetError {}

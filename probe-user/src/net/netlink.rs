@@ -34,3 +34,14 @@ pub(crate) fn run<T: Send>(work: impl AsyncFnOnce() -> T + Send) -> io::Result<T
         worker.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::net::interface;
+
+    #[tokio::test]
+    async fn a_caller_inside_a_runtime_may_ask_too() {
+        let names = interface::names().expect("anybody may ask");
+        assert!(names.contains(&"lo".to_owned()), "{names:?}");
+    }
+}

@@ -31,7 +31,7 @@ pub struct Path {
 
 /// Asks the kernel how packets to `target` would leave by `interface`, from `source` if one is given.
 ///
-/// Waits up to 3.5 s for the next hop to tell its MAC address.
+/// Waits up to 3.5 s for the next hop to tell its MAC address, and twice that where it had told another one before.
 ///
 /// # Errors
 ///

@@ -4,6 +4,7 @@
 //! path within the process, for tests and benches without a kernel.
 
 mod reading;
+pub mod socket;
 mod template;
 pub mod xsk;
 

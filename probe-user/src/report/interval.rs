@@ -1,9 +1,10 @@
 //! Intermediate results as rows of a table, one line each, for `--interval` with `--format table`. With `--format json`
 //! they are JSON lines on standard error, because standard output then carries exactly one document.
 
+use jiff::Timestamp;
+
 use super::model::IntervalResult;
 use super::text::{grouped, time};
-use jiff::Timestamp;
 
 /// The head of the rows, with its line feed.
 pub fn header() -> String {
@@ -38,4 +39,26 @@ fn row(cells: [&str; 9]) -> String {
     format!(
         "{start:<19} {stream:>6} {sent:>11} {received:>11} {duplicate:>9} {reordered:>9} {median:>9} {p99:>9} {max:>9}\n"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::fixture;
+    use crate::report::model::DelayStatistics;
+
+    #[test]
+    fn rows_stand_under_their_heads() {
+        let mut silent = fixture::interval();
+        silent.stream = 1;
+        silent.received = 0;
+        silent.round_trip = DelayStatistics::default();
+        let rows = [header(), render(&fixture::interval()), render(&silent)].concat();
+        let expected = "\
+interval from (UTC) stream        sent    received duplicate reordered    median       p99       max
+03:55:42.000             0     100,000      99,998         0         1   9.55 µs   15.0 µs   1.23 ms
+03:55:42.000             1     100,000           0         0         1         -         -         -
+";
+        assert_eq!(rows, expected);
+    }
 }

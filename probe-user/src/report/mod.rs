@@ -19,16 +19,21 @@ mod text;
 
 use std::io::{self, Write};
 
+use advice::Failure;
 pub use style::Style;
 
-/// Writes a finished result to standard output, which carries nothing else.
+/// Writes a finished result to standard output, which carries nothing else. That its reader has gone (as `head` does) is
+/// no failure.
 ///
 /// # Errors
-/// When standard output cannot be written. That its reader has gone (as `head` does) is no error.
-pub fn write_to_stdout(text: &str) -> io::Result<()> {
+/// When standard output cannot be written.
+pub fn write_to_stdout(text: &str) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        result => result,
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
+            causes: vec![error.to_string()],
+            ..Failure::new("the result cannot be written to standard output")
+        }),
+        _ => Ok(()),
     }
 }

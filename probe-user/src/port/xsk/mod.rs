@@ -8,7 +8,8 @@ use std::num::NonZeroU32;
 use std::os::fd::{AsRawFd, RawFd};
 use std::time::{Duration, Instant};
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::poll::{PollFd, PollFlags, ppoll};
+use nix::sys::time::TimeSpec;
 use probe_wire::stamp::Stamp;
 
 use self::rings::{Layout, Rings};
@@ -147,8 +148,7 @@ impl<C: Clock> Port for XskPort<C> {
     fn wait(&mut self, timeout: Duration) -> Result<(), PortError> {
         let mut waiting: Vec<PollFd<'_>> =
             self.queues.iter().map(|rings| PollFd::new(rings.borrow_fd(), PollFlags::POLLIN)).collect();
-        let timeout = PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX);
-        match poll(&mut waiting, timeout) {
+        match ppoll(&mut waiting, Some(TimeSpec::from_duration(timeout)), None) {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
             Err(errno) => Err(self.error("waiting for packets", errno.into())),
         }

@@ -27,7 +27,7 @@ pub struct Delays {
 pub struct DelayStatistics {
     /// N: the singletons; a percentile's resolution is 1/N.
     pub count: u64,
-    /// Of these, how many were negative: errors to look into, not delays (RFC 2330 section 10.2).
+    /// Of these, how many were negative: errors to look into, not delays (RFC 7679).
     pub negative: u64,
     /// The smallest.
     pub min_ns: Option<i64>,

@@ -37,11 +37,11 @@ pub struct Measurement {
     /// What became of the packets.
     pub packets: Packets,
     /// Round-trip loss ratio, 0 to 1: packets that did not come back intact before Tmax, over packets sent (RFC 6673; an
-    /// errored packet is lost, RFC 7680 section 2.4). `null` when nothing was sent.
+    /// errored packet is lost, RFC 7680). `null` when nothing was sent.
     pub loss_ratio: Option<f64>,
     /// The same with errored packets left out of the numerator, as ITU-T Y.1540 has it.
     pub loss_ratio_y1540: Option<f64>,
-    /// How long they took. Conditional on arrival (RFC 6703 section 4).
+    /// How long they took. Conditional on arrival (RFC 6703).
     pub delay: Delays,
     /// How far the replies' order departed from the order of sending (RFC 4737).
     pub reordering: Reordering,

@@ -53,11 +53,11 @@ impl Packets {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reordering {
-    /// Reordered over received, 0 to 1; `null` when nothing was received (section 3.4).
+    /// Reordered over received, 0 to 1; `null` when nothing was received (section 4.1).
     pub ratio: Option<f64>,
     /// Reordered packets.
     pub reordered: u64,
-    /// The largest reordering extent in packets (section 4.2.1); `null` when nothing was reordered.
+    /// The largest reordering extent in packets (section 4.2); `null` when nothing was reordered.
     pub max_extent: Option<u64>,
     /// Whether the true extent may be larger, because the window that is searched ended there.
     pub max_extent_at_least: bool,

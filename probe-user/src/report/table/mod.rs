@@ -2,14 +2,14 @@
 //! believed. It fits in 96 columns. It colours the verdict, which is about the measurement, and nothing else: what
 //! loss or delay is good enough is the reader's to say.
 
+mod delays;
+
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::Style;
-use super::model::{
-    DelayStatistics, Measurement, Path, ReflectorKind, Report, Run, TimestampFormat, Verdict, Via, XdpMode,
-};
-use super::text::{Unit, counted, grouped, percent, significant, time, wrapped};
+use super::model::{Measurement, Path, ReflectorKind, Report, Run, TimestampFormat, Verdict, Via, XdpMode};
+use super::text::{counted, grouped, percent, significant, time, wrapped};
 use crate::configuration::DurationText;
 
 const WIDTH: usize = 96;
@@ -79,7 +79,7 @@ fn stream(measurement: &Measurement, style: Style) -> String {
     text += &packets(measurement, style);
     text += &labelled("Loss", &loss_line(measurement));
     text.push('\n');
-    text += &delays(measurement, style);
+    text += &delays::render(measurement, style);
     text.push('\n');
     text += &labelled("Reordering", &reordering_line(measurement));
     text += &labelled("Sending", &sending_line(measurement));
@@ -176,76 +176,6 @@ fn loss_line(measurement: &Measurement) -> String {
         grouped(packets.dropped_by_tester),
         grouped(packets.unattributable),
     )
-}
-
-fn delays(measurement: &Measurement, style: Style) -> String {
-    let delay = &measurement.delay;
-    let digits = delay.significant_digits;
-    let rows = [
-        ("round trip", "delay.round_trip", &delay.round_trip),
-        ("with residence", "delay.round_trip_total", &delay.round_trip_total),
-        ("forward", "delay.forward", &delay.forward),
-        ("backward", "delay.backward", &delay.backward),
-        ("residence", "delay.residence", &delay.residence),
-    ];
-    if rows.iter().all(|(.., statistics)| statistics.median_ns.is_none()) {
-        return labelled("Delay", &undefined_because(measurement, "delay.round_trip"));
-    }
-    let head = ["N", "min", "mean", "median", "p95", "p99", "p99.9", "max", "stddev"];
-    let mut text = format!("{}\n", style.bold(&delay_row("Delay", "", head.map(str::to_owned))));
-    for (label, path, statistics) in rows {
-        text += &match statistics.median_ns {
-            Some(median) => measured_delay(label, statistics, Unit::suiting(median), digits),
-            None => labelled(label, &undefined_because(measurement, path)),
-        };
-    }
-    let count = delay.round_trip.count;
-    if (1..1000).contains(&count) {
-        let sample = counted(count, "packet");
-        text += &labelled("", &format!("A percentile of {sample} resolves 1/{count}."));
-    }
-    let round_trips = [("round trip", &delay.round_trip), ("total round trip", &delay.round_trip_total)];
-    for (noun, statistics) in round_trips {
-        if statistics.negative > 0 {
-            let negative = counted(statistics.negative, noun);
-            text += &labelled("", &format!("Negative: {negative}; look into the clocks."));
-        }
-    }
-    text
-}
-
-fn undefined_because(measurement: &Measurement, path: &str) -> String {
-    match measurement.undefined.get(path) {
-        Some(reason) => format!("undefined: {reason}"),
-        None => "undefined".to_owned(),
-    }
-}
-
-fn measured_delay(label: &str, statistics: &DelayStatistics, unit: Unit, digits: u8) -> String {
-    let whole = |value: Option<i64>| value.map(|value| value as f64);
-    let values = [
-        whole(statistics.min_ns),
-        statistics.mean_ns,
-        whole(statistics.median_ns),
-        whole(statistics.p95_ns),
-        whole(statistics.p99_ns),
-        whole(statistics.p99_9_ns),
-        whole(statistics.max_ns),
-        statistics.stddev_ns,
-    ];
-    let [min, mean, median, p95, p99, p99_9, max, stddev] =
-        values.map(|value| value.map_or_else(|| "-".to_owned(), |value| unit.number(value, digits)));
-    let cells = [grouped(statistics.count), min, mean, median, p95, p99, p99_9, max, stddev];
-    format!("{}\n", delay_row(label, unit.name, cells))
-}
-
-fn delay_row(label: &str, unit: &str, cells: [String; 9]) -> String {
-    let [count, values @ ..] = cells;
-    let mut row = format!("{label:<INDENT$}{unit:<2}{count:>13}");
-    for value in values {
-        let _ = write!(row, "{value:>8}");
-    }
-    row
 }
 
 fn reordering_line(measurement: &Measurement) -> String {
@@ -361,6 +291,13 @@ fn verdict(label: &str, verdict: Verdict, style: Style) -> String {
     format!("{}{word}\n", style.bold(&format!("{label:<INDENT$}")))
 }
 
+fn undefined_because(measurement: &Measurement, path: &str) -> String {
+    match measurement.undefined.get(path) {
+        Some(reason) => format!("undefined: {reason}"),
+        None => "undefined".to_owned(),
+    }
+}
+
 fn labelled(label: &str, line: &str) -> String {
     format!("{label:<INDENT$}{}\n", wrapped(line, WIDTH, INDENT))
 }
@@ -378,18 +315,18 @@ mod tests {
 
     #[test]
     fn one_stream() {
-        assert_data_eq!(render_one(fixture::periodic()), file!["snapshots/one_stream.txt"].raw());
+        assert_data_eq!(render_one(fixture::periodic()), file!["../snapshots/one_stream.txt"].raw());
     }
 
     #[test]
     fn two_streams() {
         let report = Report::new(fixture::run(), vec![fixture::periodic(), fixture::poisson()]);
-        assert_data_eq!(render(&report, Style::PLAIN), file!["snapshots/two_streams.txt"].raw());
+        assert_data_eq!(render(&report, Style::PLAIN), file!["../snapshots/two_streams.txt"].raw());
     }
 
     #[test]
     fn no_reply() {
-        assert_data_eq!(render_one(fixture::silence()), file!["snapshots/no_reply.txt"].raw());
+        assert_data_eq!(render_one(fixture::silence()), file!["../snapshots/no_reply.txt"].raw());
     }
 
     #[test]
