@@ -256,16 +256,22 @@ fn is_denied(error: &(dyn Error + 'static)) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
-/// Why a program was not loaded. The verifier tells its whole walk, of which the end is what matters.
+/// Why a program was not loaded.
 fn loading(error: &EbpfError) -> String {
-    const LAST_LINES: usize = 3;
-    let EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) = error else {
-        return chain(error);
-    };
-    let log = verifier_log.to_string();
-    let mut last: Vec<&str> = log.lines().rev().filter(|line| !line.trim().is_empty()).take(LAST_LINES).collect();
+    match error {
+        EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) => {
+            format!("{io_error}; the verifier's last words: {}", last_words(&verifier_log.to_string()))
+        }
+        other => chain(other),
+    }
+}
+
+/// The verifier tells its whole walk, of which the end is what matters.
+fn last_words(log: &str) -> String {
+    const LINES: usize = 3;
+    let mut last: Vec<&str> = log.lines().rev().filter(|line| !line.trim().is_empty()).take(LINES).collect();
     last.reverse();
-    format!("{io_error}; the verifier's last words: {}", last.join(" | "))
+    last.join(" | ")
 }
 
 /// An error and what caused it in one line, since aya's own message often leaves the cause out.
@@ -308,14 +314,9 @@ mod tests {
 
     #[test]
     fn of_the_verifiers_walk_the_end_is_told() {
-        let verifier_log =
-            aya::VerifierLog::new("0: R1=ctx()\n1: r0 = 0\n2: exit\n\ninvalid access\nprocessed 3\n".to_owned());
-        let io_error = io::Error::other("no");
-        let error = AttachError::load(ProgramError::LoadError { io_error, verifier_log });
-        assert_eq!(
-            error.to_string(),
-            "the kernel does not load the programs: no; the verifier's last words: 2: exit | invalid access | processed 3"
-        );
+        let log = "0: R1=ctx()\n1: r0 = 0\n2: exit\n\ninvalid access\nprocessed 3\n";
+        assert_eq!(last_words(log), "2: exit | invalid access | processed 3");
+        assert_eq!(last_words(""), "");
     }
 
     #[test]
