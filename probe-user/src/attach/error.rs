@@ -119,7 +119,7 @@ pub enum AttachError {
     },
 
     /// The kernel does not load the programs.
-    #[error("the kernel does not load the programs: {}", chain(.source))]
+    #[error("the kernel does not load the programs: {}", loading(.source))]
     Load {
         /// What aya or the kernel said.
         source: Box<EbpfError>,
@@ -256,6 +256,24 @@ fn is_denied(error: &(dyn Error + 'static)) -> bool {
         .any(|cause| cause.kind() == io::ErrorKind::PermissionDenied)
 }
 
+/// Why a program was not loaded.
+fn loading(error: &EbpfError) -> String {
+    match error {
+        EbpfError::ProgramError(ProgramError::LoadError { io_error, verifier_log }) => {
+            format!("{io_error}; the verifier's last words: {}", last_words(&verifier_log.to_string()))
+        }
+        other => chain(other),
+    }
+}
+
+/// The verifier tells its whole walk, of which the end is what matters.
+fn last_words(log: &str) -> String {
+    const LINES: usize = 3;
+    let mut last: Vec<&str> = log.lines().rev().filter(|line| !line.trim().is_empty()).take(LINES).collect();
+    last.reverse();
+    last.join(" | ")
+}
+
 /// An error and what caused it in one line, since aya's own message often leaves the cause out.
 fn chain(error: &(dyn Error + 'static)) -> String {
     let mut line = String::new();
@@ -292,6 +310,13 @@ mod tests {
         assert!(is_denied(&deep));
         assert!(is_denied(&io::Error::from_raw_os_error(libc::EACCES)));
         assert!(!is_denied(&io::Error::from_raw_os_error(libc::EBUSY)));
+    }
+
+    #[test]
+    fn of_the_verifiers_walk_the_end_is_told() {
+        let log = "0: R1=ctx()\n1: r0 = 0\n2: exit\n\ninvalid access\nprocessed 3\n";
+        assert_eq!(last_words(log), "2: exit | invalid access | processed 3");
+        assert_eq!(last_words(""), "");
     }
 
     #[test]

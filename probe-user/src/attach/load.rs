@@ -1,6 +1,9 @@
 //! The first process on an interface: load the programs, tell them of the host, attach them by link.
 
+use std::io;
 use std::os::fd::AsFd as _;
+use std::thread;
+use std::time::Duration;
 
 use aya::EbpfLoader;
 use aya::maps::{Map, MapData, MapError};
@@ -23,7 +26,7 @@ pub(super) fn load(interface: &Named, host: &Host, mode: Mode) -> Result<Option<
         .ok_or_else(|| AttachError::Object { problem: format!("has no program {PROGRAM}") })?
         .try_into()
         .map_err(|error: ProgramError| AttachError::load(error))?;
-    program.load().map_err(AttachError::load)?;
+    load_patiently(program).map_err(AttachError::load)?;
     let program_fd = program.fd().and_then(|fd| Ok(fd.try_clone()?)).map_err(AttachError::load)?;
     let program_id = program.info().map_err(AttachError::load)?.id();
 
@@ -55,6 +58,20 @@ pub(super) fn load(interface: &Named, host: &Host, mode: Mode) -> Result<Option<
             _ => Err(AttachError::Refused { interface: interface.name.clone(), source: error }),
         },
     }
+}
+
+/// The verifier gives up with EAGAIN when a signal waits for the thread; libbpf too tries again then.
+fn load_patiently(program: &mut Xdp) -> Result<(), ProgramError> {
+    const ATTEMPTS: u32 = 10;
+    const PAUSE: Duration = Duration::from_millis(10);
+    let is_interrupted = |error: &ProgramError| matches!(error, ProgramError::LoadError { io_error, .. } if io_error.kind() == io::ErrorKind::WouldBlock);
+    for _ in 1..ATTEMPTS {
+        match program.load() {
+            Err(error) if is_interrupted(&error) => thread::sleep(PAUSE),
+            done => return done,
+        }
+    }
+    program.load()
 }
 
 fn array_data(map: &Map) -> Result<&MapData, AttachError> {

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use crate::configuration::{InterfaceName, MeasurementConfiguration, OutputFormat, ReflectConfiguration};
+use crate::doctor;
 use crate::lab::{self, LabOptions, Origin};
 use crate::report::advice::Failure;
 use crate::report::model::IntervalResult;
@@ -89,8 +90,14 @@ pub(super) fn lab_run(command: &[OsString]) -> Result<ExitCode, Failure> {
     match lab::exec(command)? {}
 }
 
-pub(super) fn doctor(_interface: Option<&InterfaceName>, _format: OutputFormat) -> Result<ExitCode, Failure> {
-    Err(Failure::new("doctor is not in this build"))
+pub(super) fn doctor(interface: Option<&InterfaceName>, format: OutputFormat) -> Result<ExitCode, Failure> {
+    let report = doctor::run(interface.map(InterfaceName::as_str))?;
+    let text = match format {
+        OutputFormat::Table => doctor::render::table(&report, Style::for_stdout()),
+        OutputFormat::Json => doctor::render::json(&report),
+    };
+    print(&text)?;
+    Ok(ExitCode::from(report.exit_status()))
 }
 
 fn print(text: &str) -> Result<(), Failure> {

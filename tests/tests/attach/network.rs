@@ -1,10 +1,12 @@
 //! A namespace with an interface of ours, and its peer in another. Both are gone when the value is dropped.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::net::UdpSocket;
 use std::os::fd::AsFd as _;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Once;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +20,10 @@ use probe_user::attach::objects;
 
 pub(crate) const INTERFACE: &str = "probe0";
 const PEER_INTERFACE: &str = "probe1";
+
+/// The names go on with the number of the process, so that runs side by side do not meet.
+const PREFIX: &str = "attach-";
+static CLEARED: Once = Once::new();
 
 pub(crate) struct Network {
     name: String,
@@ -38,8 +44,9 @@ impl Network {
             eprintln!("SKIPPED: {name}: needs root");
             return None;
         }
-        let network = Self { name: format!("attach-{name}"), peer: format!("attach-{name}-p") };
-        network.delete();
+        CLEARED.call_once(clear_leftovers);
+        let own = format!("{PREFIX}{}-{name}", std::process::id());
+        let network = Self { peer: format!("{own}-peer"), name: own };
         for namespace in [&network.name, &network.peer] {
             run("ip", &["netns", "add", namespace]);
             run("ip", &["-n", namespace, "link", "set", "lo", "up"]);
@@ -98,7 +105,7 @@ impl Network {
 
     fn delete(&self) {
         for namespace in [&self.name, &self.peer] {
-            // Of a run that was killed, or of this one.
+            // A drop must not panic.
             let _ = Command::new("ip").args(["netns", "delete", namespace]).output();
         }
     }
@@ -131,6 +138,17 @@ pub(crate) fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < deadline, "not within a second: {what}");
         thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Deletes the namespaces of runs that were killed.
+fn clear_leftovers() {
+    let Ok(namespaces) = fs::read_dir("/run/netns") else { return };
+    for name in namespaces.filter_map(|entry| entry.ok()?.file_name().into_string().ok()) {
+        let process = name.strip_prefix(PREFIX).and_then(|rest| rest.split('-').next());
+        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+            run("ip", &["netns", "delete", &name]);
+        }
     }
 }
 
