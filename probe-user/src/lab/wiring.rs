@@ -27,9 +27,7 @@ impl End {
     /// All addresses, less those of an IP version that this kernel does not have.
     fn usable_addresses(&self) -> impl Iterator<Item = (IpAddr, u8)> {
         let ipv6 = ipv6_is_there();
-        self.addresses
-            .into_iter()
-            .filter(move |(address, _)| address.is_ipv4() || ipv6)
+        self.addresses.into_iter().filter(move |(address, _)| address.is_ipv4() || ipv6)
     }
 }
 
@@ -56,11 +54,7 @@ fn reflector_end() -> End {
 }
 
 /// Joins the two namespaces and makes the link ready for use.
-pub(super) fn join(
-    sender: &Namespace,
-    reflector: &Namespace,
-    options: &LabOptions,
-) -> Result<(), LabError> {
+pub(super) fn join(sender: &Namespace, reflector: &Namespace, options: &LabOptions) -> Result<(), LabError> {
     sender.enter(|| make_pair(reflector, options))??;
     sender.enter(|| configure(&sender_end(), options))??;
     reflector.enter(|| configure(&reflector_end(), options))??;
@@ -74,10 +68,7 @@ pub(super) fn part(namespace: &Namespace) -> Result<(), LabError> {
             for name in [layout::SENDER_INTERFACE, layout::REFLECTOR_INTERFACE] {
                 if let Some(link) = interface::link(&handle, name).await? {
                     let request = handle.link().del(link.header.index);
-                    request
-                        .execute()
-                        .await
-                        .map_err(|error| NetError::netlink(format!("remove `{name}`"), &error))?;
+                    request.execute().await.map_err(|error| NetError::netlink(format!("remove `{name}`"), &error))?;
                 }
             }
             Ok(())
@@ -94,9 +85,7 @@ pub(super) fn is_whole(sender: &Namespace, reflector: &Namespace, mtu: u32, queu
         };
         found.require_up().is_ok()
             && (found.mtu, found.receive_queues, found.transmit_queues) == (mtu, queues, queues)
-            && end
-                .usable_addresses()
-                .all(|(address, _)| found.has_address(address))
+            && end.usable_addresses().all(|(address, _)| found.has_address(address))
     };
     end_is_whole(sender, sender_end()) && end_is_whole(reflector, reflector_end())
 }
@@ -105,30 +94,24 @@ pub(super) fn is_whole(sender: &Namespace, reflector: &Namespace, mtu: u32, queu
 fn make_pair(reflector: &Namespace, options: &LabOptions) -> Result<(), LabError> {
     let near = sender_end();
     let far = reflector_end();
-    let peer = end_attributes(
-        LinkMessageBuilder::<LinkUnspec>::default().name(far.interface),
-        &far,
-        options,
-    )
-    .setns_by_fd(reflector.file().as_raw_fd())
-    .build();
-    let pair: LinkMessage =
-        end_attributes(LinkVeth::new(near.interface, far.interface), &near, options)
-            .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
-            .build();
+    let peer = end_attributes(LinkMessageBuilder::<LinkUnspec>::default().name(far.interface), &far, options)
+        .setns_by_fd(reflector.file().as_raw_fd())
+        .build();
+    let pair: LinkMessage = end_attributes(LinkVeth::new(near.interface, far.interface), &near, options)
+        .set_info_data(InfoData::Veth(InfoVeth::Peer(peer)))
+        .build();
     netlink::ask(async |handle| {
-        handle.link().add(pair).execute().await.map_err(|error| {
-            NetError::netlink(format!("make the veth pair `{}`", near.interface), &error)
-        })
+        handle
+            .link()
+            .add(pair)
+            .execute()
+            .await
+            .map_err(|error| NetError::netlink(format!("make the veth pair `{}`", near.interface), &error))
     })?;
     Ok(())
 }
 
-fn end_attributes<T>(
-    builder: LinkMessageBuilder<T>,
-    end: &End,
-    options: &LabOptions,
-) -> LinkMessageBuilder<T> {
+fn end_attributes<T>(builder: LinkMessageBuilder<T>, end: &End, options: &LabOptions) -> LinkMessageBuilder<T> {
     builder
         .address(end.mac.to_vec())
         .mtu(options.mtu)
@@ -148,35 +131,18 @@ fn configure(end: &End, options: &LabOptions) -> Result<(), LabError> {
     }
     set_offloads(name)?;
     netlink::ask(async |handle| {
-        let refused =
-            |operation: &str, error| NetError::netlink(format!("{operation} of `{name}`"), &error);
+        let refused = |operation: &str, error| NetError::netlink(format!("{operation} of `{name}`"), &error);
         let loopback = LinkUnspec::new_with_name("lo").up().build();
-        handle
-            .link()
-            .change(loopback)
-            .execute()
-            .await
-            .map_err(|error| NetError::netlink("bring up `lo`", &error))?;
+        handle.link().change(loopback).execute().await.map_err(|error| NetError::netlink("bring up `lo`", &error))?;
         let up = LinkUnspec::new_with_name(name).up().build();
-        handle
-            .link()
-            .change(up)
-            .execute()
-            .await
-            .map_err(|error| refused("bring up the link", error))?;
+        handle.link().change(up).execute().await.map_err(|error| refused("bring up the link", error))?;
 
         let index = index_of(&handle, name).await?;
         for (address, prefix_length) in end.usable_addresses() {
             let mut request = handle.address().add(index, address, prefix_length);
             request.message_mut().header.flags |= AddressHeaderFlags::Nodad;
-            request
-                .message_mut()
-                .attributes
-                .push(AddressAttribute::Flags(AddressFlags::Nodad));
-            request
-                .execute()
-                .await
-                .map_err(|error| refused(&format!("set address {address}"), error))?;
+            request.message_mut().attributes.push(AddressAttribute::Flags(AddressFlags::Nodad));
+            request.execute().await.map_err(|error| refused(&format!("set address {address}"), error))?;
         }
         queueing::hold_back(&handle, index, options.queues)
             .await
@@ -187,24 +153,17 @@ fn configure(end: &End, options: &LabOptions) -> Result<(), LabError> {
 
 async fn index_of(handle: &Handle, name: &str) -> Result<u32, NetError> {
     let link = interface::link(handle, name).await?;
-    link.map(|link| link.header.index).ok_or_else(|| {
-        NetError::refused(
-            format!("find `{name}`"),
-            io::Error::from_raw_os_error(nix::libc::ENODEV),
-        )
-    })
+    link.map(|link| link.header.index)
+        .ok_or_else(|| NetError::refused(format!("find `{name}`"), io::Error::from_raw_os_error(nix::libc::ENODEV)))
 }
 
 /// Packets of sockets would reach XDP with half a checksum, or as segments longer than any packet, where the driver is
 /// trusted to finish them. Joined on receipt, they would not be the packets that were sent.
 fn set_offloads(interface: &str) -> Result<(), LabError> {
     // Checksums last: without them the kernel turns segmentation off by itself, yet would turn it on again with them.
-    for spoiler in [
-        Offload::TcpSegmentation,
-        Offload::GenericSegmentation,
-        Offload::GenericReceive,
-        Offload::TransmitChecksum,
-    ] {
+    for spoiler in
+        [Offload::TcpSegmentation, Offload::GenericSegmentation, Offload::GenericReceive, Offload::TransmitChecksum]
+    {
         offload::set(interface, spoiler, false)?;
     }
     Ok(())

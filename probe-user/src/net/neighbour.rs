@@ -21,25 +21,14 @@ const PATIENCE: Duration = Duration::from_millis(3500);
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// The MAC address of `next_hop` on the interface, or `None` when it does not answer.
-pub(super) async fn resolve(
-    handle: &Handle,
-    index: u32,
-    next_hop: IpAddr,
-) -> Result<Option<[u8; 6]>, NetError> {
+pub(super) async fn resolve(handle: &Handle, index: u32, next_hop: IpAddr) -> Result<Option<[u8; 6]>, NetError> {
     let entry = lookup(handle, index, next_hop).await?;
     match entry.state {
         state if is_certain(state) => return Ok(entry.mac),
         // An address that was good once. The kernel would verify it when a packet of its own stack uses it; frames
         // that pass by the stack never make it do so.
         NeighbourState::Stale | NeighbourState::Delay | NeighbourState::Probe => {
-            provoke(
-                handle,
-                index,
-                next_hop,
-                NeighbourState::Probe,
-                NeighbourFlags::empty(),
-            )
-            .await?;
+            provoke(handle, index, next_hop, NeighbourState::Probe, NeighbourFlags::empty()).await?;
             if let Some(mac) = answer(handle, index, next_hop).await? {
                 return Ok(Some(mac));
             }
@@ -47,23 +36,12 @@ pub(super) async fn resolve(
         }
         _ => {}
     }
-    provoke(
-        handle,
-        index,
-        next_hop,
-        NeighbourState::None,
-        NeighbourFlags::Use,
-    )
-    .await?;
+    provoke(handle, index, next_hop, NeighbourState::None, NeighbourFlags::Use).await?;
     answer(handle, index, next_hop).await
 }
 
 /// Waits for the kernel to be certain, one way or the other.
-async fn answer(
-    handle: &Handle,
-    index: u32,
-    next_hop: IpAddr,
-) -> Result<Option<[u8; 6]>, NetError> {
+async fn answer(handle: &Handle, index: u32, next_hop: IpAddr) -> Result<Option<[u8; 6]>, NetError> {
     let deadline = Instant::now() + PATIENCE;
     while Instant::now() < deadline {
         let entry = lookup(handle, index, next_hop).await?;
@@ -77,10 +55,7 @@ async fn answer(
 }
 
 fn is_certain(state: NeighbourState) -> bool {
-    matches!(
-        state,
-        NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp
-    )
+    matches!(state, NeighbourState::Reachable | NeighbourState::Permanent | NeighbourState::Noarp)
 }
 
 struct Entry {
@@ -89,43 +64,20 @@ struct Entry {
 }
 
 async fn lookup(handle: &Handle, index: u32, address: IpAddr) -> Result<Entry, NetError> {
-    let family = if address.is_ipv4() {
-        AddressFamily::Inet
-    } else {
-        AddressFamily::Inet6
-    };
-    let mut neighbours = Box::pin(
-        handle
-            .neighbours()
-            .get()
-            .set_address_family(family)
-            .execute(),
-    );
+    let family = if address.is_ipv4() { AddressFamily::Inet } else { AddressFamily::Inet6 };
+    let mut neighbours = Box::pin(handle.neighbours().get().set_address_family(family).execute());
     let wanted = NeighbourAttribute::Destination(NeighbourAddress::from(address));
-    let mut found = Entry {
-        state: NeighbourState::None,
-        mac: None,
-    };
+    let mut found = Entry { state: NeighbourState::None, mac: None };
     // Read the dump to its end: what is left unread would be mixed into the next answer.
-    while let Some(neighbour) = neighbours
-        .try_next()
-        .await
-        .map_err(|error| NetError::netlink("read the neighbour table", &error))?
+    while let Some(neighbour) =
+        neighbours.try_next().await.map_err(|error| NetError::netlink("read the neighbour table", &error))?
     {
         if neighbour.header.ifindex == index && neighbour.attributes.contains(&wanted) {
-            let mac = neighbour
-                .attributes
-                .iter()
-                .find_map(|attribute| match attribute {
-                    NeighbourAttribute::LinkLayerAddress(octets) => {
-                        octets.as_slice().try_into().ok()
-                    }
-                    _ => None,
-                });
-            found = Entry {
-                state: neighbour.header.state,
-                mac,
-            };
+            let mac = neighbour.attributes.iter().find_map(|attribute| match attribute {
+                NeighbourAttribute::LinkLayerAddress(octets) => octets.as_slice().try_into().ok(),
+                _ => None,
+            });
+            found = Entry { state: neighbour.header.state, mac };
         }
     }
     Ok(found)
@@ -139,14 +91,6 @@ async fn provoke(
     state: NeighbourState,
     flags: NeighbourFlags,
 ) -> Result<(), NetError> {
-    let request = handle
-        .neighbours()
-        .add(index, address)
-        .state(state)
-        .flags(flags)
-        .replace();
-    request
-        .execute()
-        .await
-        .map_err(|error| NetError::netlink(format!("have {address} resolved"), &error))
+    let request = handle.neighbours().add(index, address).state(state).flags(flags).replace();
+    request.execute().await.map_err(|error| NetError::netlink(format!("have {address} resolved"), &error))
 }
