@@ -106,3 +106,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 #[unsafe(link_section = "license")]
 #[unsafe(no_mangle)]
 static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+/// The version of the contract with user space, which the loader reads from the object before it loads it.
+#[unsafe(link_section = "abi")]
+#[unsafe(no_mangle)]
+static ABI: u32 = probe_wire::shared::ABI_VERSION;

@@ -5,6 +5,7 @@ pub mod attach;
 pub mod cli;
 pub mod clock;
 pub mod configuration;
+pub mod doctor;
 pub mod engine;
 pub mod lab;
 pub mod net;

@@ -35,7 +35,7 @@ pub fn leadline(arguments: impl IntoIterator<Item = impl AsRef<OsStr>>) -> Outpu
 fn build() -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .current_dir(workspace())
         .args(["build", "--quiet", "--package", "probe-user", "--bin", "leadline"])
         .args(["--message-format", "json-render-diagnostics", "--profile", &profile()])
         .stderr(Stdio::inherit())
@@ -49,6 +49,13 @@ fn build() -> PathBuf {
         .filter(|message| message["target"]["name"] == "leadline")
         .find_map(|message| message["executable"].as_str().map(PathBuf::from));
     executable.expect("cargo says where the program is")
+}
+
+/// The folder of the sources. Cargo tells a running test where its package is; that holds even where several checkouts
+/// share one target folder, unlike what was compiled in.
+fn workspace() -> PathBuf {
+    let package = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&package).join("..")
 }
 
 /// The profile of the running tests, from the folder that their program is in: `<target>/<profile>/deps/`.

@@ -70,7 +70,7 @@ impl Occupant {
     }
 
     /// What to do when the program is in the way.
-    pub(super) fn advice(&self, interface: &str) -> String {
+    pub(crate) fn advice(&self, interface: &str) -> String {
         match (self.link_id, self.holders.first()) {
             (Some(_), Some(holder)) => format!("Stop {holder}, or use another interface"),
             (Some(link), None) => {

@@ -123,3 +123,6 @@ fn last_words(log: &str) -> String {
         words => format!("; it wrote: {words}"),
     }
 }
+
+/// The messages themselves say what to do.
+impl crate::report::advice::Advice for LabError {}

@@ -3,6 +3,7 @@
 //! [`xsk`] is AF_XDP at the driver; [`socket`] is a plain UDP socket for interfaces without native XDP; [`memory`] is a
 //! path within the process, for tests and benches without a kernel.
 
+pub mod memory;
 mod reading;
 pub mod socket;
 mod template;

@@ -15,7 +15,7 @@ pub mod reflector;
 mod schema_test;
 mod style;
 pub mod table;
-mod text;
+pub(crate) mod text;
 
 use std::io::{self, Write};
 

@@ -14,7 +14,7 @@ pub(super) fn grouped(count: u64) -> String {
 }
 
 /// A count and its noun: `1 packet`, `2 packets`.
-pub(super) fn counted(count: u64, noun: &str) -> String {
+pub(crate) fn counted(count: u64, noun: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {noun}{plural}", grouped(count))
 }
@@ -81,7 +81,7 @@ pub(super) fn time(nanoseconds: i64, digits: u8) -> String {
 }
 
 /// The text in lines of at most `width` characters, broken at blanks; every line after the first is indented by `indent`.
-pub(super) fn wrapped(text: &str, width: usize, indent: usize) -> String {
+pub(crate) fn wrapped(text: &str, width: usize, indent: usize) -> String {
     let mut lines = String::new();
     let mut column = indent;
     for word in text.split_whitespace() {
