@@ -7,10 +7,9 @@ use aya::EbpfError;
 use aya::maps::MapError;
 use aya::programs::ProgramError;
 
-use super::Mode;
 use super::occupant::Occupant;
-use super::privilege;
 use super::processes::{ProcessName, list};
+use super::{Mode, Named, privilege};
 
 /// An interface's program could not be attached, joined or used.
 #[derive(Debug, thiserror::Error)]
@@ -203,6 +202,11 @@ pub enum AttachError {
 }
 
 impl AttachError {
+    /// The error for a program that is not ours, with who holds it.
+    pub(super) fn foreign(interface: &Named, occupant: Occupant) -> Self {
+        Self::Foreign { interface: interface.name.clone(), occupant: Box::new(occupant.with_holders()) }
+    }
+
     /// The error for a failed step of loading, which may have a better name.
     pub(super) fn load(source: impl Into<EbpfError>) -> Self {
         let source = source.into();
@@ -299,6 +303,9 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
+/// The messages themselves say what to do.
+impl crate::report::advice::Advice for AttachError {}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -329,6 +336,3 @@ mod tests {
         );
     }
 }
-
-/// The messages themselves say what to do.
-impl crate::report::advice::Advice for AttachError {}

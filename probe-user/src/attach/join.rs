@@ -10,6 +10,7 @@ use probe_wire::shared::{ABI_VERSION, map};
 
 use super::maps::Maps;
 use super::occupant::{self, Occupant, program_on};
+use super::processes::holders_of;
 use super::{AttachError, Hold, Mode, Named, link_fd, privilege};
 
 /// Joins the program that sits on an interface. `None` when it left meanwhile.
@@ -31,7 +32,7 @@ pub(super) fn join(interface: &Named, occupant: &Occupant, mode: Mode) -> Result
     let Some(numbers) = map_numbers(occupant.program_id)? else { return Ok(None) };
     let Some(control) = numbers.get(map::CONTROL) else {
         // It has our name and nothing else of ours.
-        return Err(AttachError::Foreign { interface: interface.name.clone(), occupant: Box::new(occupant.clone()) });
+        return Err(AttachError::foreign(interface, occupant.clone()));
     };
     let theirs = version(*control)?;
     if theirs != ABI_VERSION {
@@ -39,7 +40,7 @@ pub(super) fn join(interface: &Named, occupant: &Occupant, mode: Mode) -> Result
             interface: interface.name.clone(),
             ours: ABI_VERSION,
             theirs,
-            holders: occupant.holders.clone(),
+            holders: holders_of(occupant.program_id),
         });
     }
     if occupant.mode != mode {
@@ -47,7 +48,7 @@ pub(super) fn join(interface: &Named, occupant: &Occupant, mode: Mode) -> Result
             interface: interface.name.clone(),
             asked: mode,
             present: occupant.mode,
-            holders: occupant.holders.clone(),
+            holders: holders_of(occupant.program_id),
         });
     }
     let maps = Maps::collect(|name| {

@@ -153,7 +153,7 @@ impl Maps {
         self.set_holder(slot, Holder { taken: 1, process })
     }
 
-    /// Takes away everything that a slot's holder had: ports, allow-lists, addresses, and at last the slot itself.
+    /// Takes away everything that a dead holder of a slot had: ports, allow-lists, addresses, and the slot itself.
     pub(super) fn vacate(&mut self, slot: u32) -> Result<(), AttachError> {
         let nobody = Role::NONE.0;
         for port in 0..=u16::MAX {
@@ -163,6 +163,11 @@ impl Maps {
                 self.clear_port(port)?;
             }
         }
+        self.leave(slot)
+    }
+
+    /// Takes away what a holder has when its ports are given back: its addresses, and the slot itself.
+    pub(super) fn leave(&mut self, slot: u32) -> Result<(), AttachError> {
         self.remove_addresses(|_, holder| holder == slot)?;
         self.set_holder(slot, Holder::default())
     }

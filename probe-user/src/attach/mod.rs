@@ -297,7 +297,7 @@ fn hold(interface: &Named, host: &Host, mode: Mode) -> Result<Hold, AttachError>
 
     let mut last_seen = None;
     for _ in 0..ATTEMPTS {
-        let held = match Occupant::of(interface.index)? {
+        let held = match Occupant::without_holders(interface.index)? {
             None => load::load(interface, host, mode)?,
             Some(occupant) if occupant.is_leadline() => {
                 let held = join::join(interface, &occupant, mode)?;
@@ -305,7 +305,7 @@ fn hold(interface: &Named, host: &Host, mode: Mode) -> Result<Hold, AttachError>
                 held
             }
             Some(occupant) => {
-                return Err(AttachError::Foreign { interface: interface.name.clone(), occupant: Box::new(occupant) });
+                return Err(AttachError::foreign(interface, occupant));
             }
         };
         if let Some(held) = held {
@@ -315,9 +315,7 @@ fn hold(interface: &Named, host: &Host, mode: Mode) -> Result<Hold, AttachError>
     }
     match last_seen {
         // It has our name, but no link all this time: someone attached it another way.
-        Some(occupant) if occupant.link_id.is_none() => {
-            Err(AttachError::Foreign { interface: interface.name.clone(), occupant: Box::new(occupant) })
-        }
+        Some(occupant) if occupant.link_id.is_none() => Err(AttachError::foreign(interface, occupant)),
         _ => Err(AttachError::Unsettled { interface: interface.name.clone(), attempts: ATTEMPTS }),
     }
 }
@@ -366,7 +364,7 @@ impl Core {
 impl Drop for Core {
     fn drop(&mut self) {
         // If it fails, the interface is gone, and the maps with it; else the others clean up.
-        let _ = self.maps().vacate(self.slot.index());
+        let _ = self.maps().leave(self.slot.index());
     }
 }
 

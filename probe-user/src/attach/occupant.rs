@@ -39,6 +39,11 @@ impl Occupant {
     /// [`AttachError::UnknownInterface`], [`AttachError::NotPermitted`] without CAP_SYS_ADMIN when there is a program,
     /// and [`AttachError::System`] when the kernel cannot be asked.
     pub fn of(interface: u32) -> Result<Option<Self>, AttachError> {
+        Ok(Self::without_holders(interface)?.map(Self::with_holders))
+    }
+
+    /// The same without the search for the holders, which reads a file for every descriptor on the host.
+    pub(super) fn without_holders(interface: u32) -> Result<Option<Self>, AttachError> {
         let Some((program_id, mode)) = program_on(interface)? else { return Ok(None) };
         // A program that is gone by now left the interface meanwhile.
         let Some(program) = program(program_id)? else { return Ok(None) };
@@ -49,8 +54,13 @@ impl Occupant {
             link_id: link_of(interface, program_id),
             loaded_by_user: program.created_by_uid(),
             loaded_at: program.loaded_at(),
-            holders: holders_of(program_id),
+            holders: Vec::new(),
         }))
+    }
+
+    /// Looks for the processes that hold the program.
+    pub(super) fn with_holders(self) -> Self {
+        Self { holders: holders_of(self.program_id), ..self }
     }
 
     /// True when the program carries Leadline's name.

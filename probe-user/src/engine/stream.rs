@@ -250,8 +250,7 @@ impl Running {
 
     /// True when packets leave and nothing has come back for so long.
     pub(super) fn is_silent(&self, now_ns: i64, patience_ns: i64) -> bool {
-        self.next_departure_ns.is_some()
-            && self.unanswered_since_ns.is_some_and(|since| now_ns - since > patience_ns)
+        self.next_departure_ns.is_some() && self.unanswered_since_ns.is_some_and(|since| now_ns - since > patience_ns)
     }
 
     /// When something is to be done next without any reply.

@@ -25,10 +25,8 @@ impl EndSignals {
     /// Catches SIGINT and SIGTERM from now on. To be called within a runtime.
     pub(super) fn catch() -> Result<Self, Failure> {
         let catch = |kind| {
-            signal(kind).map_err(|error| Failure {
-                causes: vec![error.to_string()],
-                ..Failure::new("cannot catch signals")
-            })
+            signal(kind)
+                .map_err(|error| Failure { causes: vec![error.to_string()], ..Failure::new("cannot catch signals") })
         };
         Ok(Self { interrupt: catch(SignalKind::interrupt())?, terminate: catch(SignalKind::terminate())? })
     }

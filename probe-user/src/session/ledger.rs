@@ -72,9 +72,8 @@ pub(super) fn own_drops(
     let grown = |read: &dyn Fn(&InterfaceReading) -> u64| read(after).saturating_sub(read(before));
     let tx_dropped = grown(&|reading| reading.tx_dropped);
     let at_driver = grown(&|reading| reading.driver_sum("rx_queue_", "_drops"))
-        - grown(&|reading| reading.driver_sum("rx_queue_", "_xdp_drops")).min(grown(&|reading| {
-            reading.driver_sum("rx_queue_", "_drops")
-        }));
+        - grown(&|reading| reading.driver_sum("rx_queue_", "_xdp_drops"))
+            .min(grown(&|reading| reading.driver_sum("rx_queue_", "_drops")));
     drops.extend([
         own(
             Side::Sending,
@@ -100,7 +99,12 @@ pub(super) fn own_drops(
             format!("rx_missed_errors of {interface}"),
             grown(&|reading| reading.rx_missed),
         ),
-        own(Side::Receiving, "no AF_XDP socket on the receive queue", "no_socket of the eBPF program".to_owned(), no_socket),
+        own(
+            Side::Receiving,
+            "no AF_XDP socket on the receive queue",
+            "no_socket of the eBPF program".to_owned(),
+            no_socket,
+        ),
     ]);
     drops.retain(|drop| drop.place.count > 0);
     drops

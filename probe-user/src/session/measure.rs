@@ -28,8 +28,7 @@ use crate::port::xsk::{XskOptions, XskPort};
 use crate::port::{Port, PortError};
 use crate::report::advice::Failure;
 use crate::report::model::{
-    self, CounterReadings, DropPlace, IntervalResult, IntervalSchema, Measurement, Path, Program, Report, Run,
-    XdpMode,
+    self, CounterReadings, DropPlace, IntervalResult, IntervalSchema, Measurement, Path, Program, Report, Run, XdpMode,
 };
 use crate::report::progress::Progress;
 
@@ -95,8 +94,7 @@ impl Session<'_> {
             addresses: self.interface.addresses.iter().map(|address| address.address).collect(),
             tai_utc_offset: self.tai_utc_offset(),
         };
-        let attachment =
-            Attachment::open(&self.interface.name, &host, &AttachOptions { mode: Mode::Native })?;
+        let attachment = Attachment::open(&self.interface.name, &host, &AttachOptions { mode: Mode::Native })?;
         let _log = super::reflect::start_log(&attachment, &self.configuration.log)?;
         let entry = PortEntry { role: Role::CAPTURE.0, ..PortEntry::default() };
         let guards: Vec<PortGuard> =
@@ -222,9 +220,8 @@ impl Session<'_> {
             stop_after_ns: nanoseconds(stop_after),
             report_interval_ns: self.configuration.report_interval.map(nanoseconds),
         };
-        let worker =
-            Worker::new(port, TaiClock, settings, plans, Arc::clone(&gauges), Arc::clone(&intervals))
-                .map_err(|error| Failure::new(error.to_string()))?;
+        let worker = Worker::new(port, TaiClock, settings, plans, Arc::clone(&gauges), Arc::clone(&intervals))
+            .map_err(|error| Failure::new(error.to_string()))?;
         let runtime = runtime()?;
         let planned = self.prepared.iter().filter_map(planned).max().unwrap_or_default();
         let offset = self.tai_utc_offset();
@@ -233,37 +230,38 @@ impl Session<'_> {
                 .name("leadline-worker".to_owned())
                 .spawn_scoped(scope, || worker.run())
                 .map_err(|error| Failure::new(format!("cannot start the worker: {error}")))?;
-            runtime.block_on(async {
-                let mut signals = EndSignals::catch()?;
-                let start = Instant::now();
-                let mut reaped = Instant::now();
-                while !worker.is_finished() {
-                    if signals.within(TICK).await {
-                        gauges.stop();
+            runtime
+                .block_on(async {
+                    let mut signals = EndSignals::catch()?;
+                    let start = Instant::now();
+                    let mut reaped = Instant::now();
+                    while !worker.is_finished() {
+                        if signals.within(TICK).await {
+                            gauges.stop();
+                        }
+                        intervals.take(|closed| observer.interval(&interval_result(closed, offset)));
+                        let reading = gauges.read();
+                        observer.progress(&Progress {
+                            elapsed: start.elapsed(),
+                            planned,
+                            sent: reading.sent,
+                            received: reading.received,
+                            outstanding_or_lost: reading.outstanding,
+                            median_ns: reading.round_trip_ns,
+                        });
+                        if let Some(attachment) = attachment
+                            && reaped.elapsed() >= Duration::from_secs(1)
+                        {
+                            reaped = Instant::now();
+                            attachment.reap()?;
+                        }
                     }
-                    intervals.take(|closed| observer.interval(&interval_result(closed, offset)));
-                    let reading = gauges.read();
-                    observer.progress(&Progress {
-                        elapsed: start.elapsed(),
-                        planned,
-                        sent: reading.sent,
-                        received: reading.received,
-                        outstanding_or_lost: reading.outstanding,
-                        median_ns: reading.round_trip_ns,
-                    });
-                    if let Some(attachment) = attachment
-                        && reaped.elapsed() >= Duration::from_secs(1)
-                    {
-                        reaped = Instant::now();
-                        attachment.reap()?;
-                    }
-                }
-                Ok::<(), Failure>(())
-            })
-            .inspect_err(|_| {
-                gauges.stop();
-                gauges.stop();
-            })?;
+                    Ok::<(), Failure>(())
+                })
+                .inspect_err(|_| {
+                    gauges.stop();
+                    gauges.stop();
+                })?;
             let done = worker.join().map_err(|_| Failure::new("the worker panicked"))?;
             intervals.take(|closed| observer.interval(&interval_result(closed, offset)));
             Ok(done?)
@@ -374,10 +372,7 @@ struct Told<'a> {
 /// The error estimate of this host's clock; of one whose state is not known, that of one which is not synchronised.
 pub(super) fn error_estimate(clock: Option<ClockState>, format: TimestampFormat) -> ErrorEstimate {
     const UNKNOWN_ERROR_NS: u64 = 16_000_000_000;
-    clock.map_or_else(
-        || ErrorEstimate::covering(UNKNOWN_ERROR_NS, false, format),
-        |clock| clock.error_estimate(format),
-    )
+    clock.map_or_else(|| ErrorEstimate::covering(UNKNOWN_ERROR_NS, false, format), |clock| clock.error_estimate(format))
 }
 
 /// How many packets of a stream can be outstanding at once.

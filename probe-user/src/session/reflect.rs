@@ -111,10 +111,7 @@ async fn refresh(attachment: &Attachment, interface: &str) {
     }
 }
 
-fn register_ports(
-    configuration: &ReflectConfiguration,
-    attachment: &Attachment,
-) -> Result<Vec<PortGuard>, Failure> {
+fn register_ports(configuration: &ReflectConfiguration, attachment: &Attachment) -> Result<Vec<PortGuard>, Failure> {
     let mut flags = 0;
     if configuration.stateless {
         flags |= PortEntry::STATELESS;
@@ -142,10 +139,7 @@ fn register_ports(
 }
 
 /// Shows the programs' diagnostics on standard error, if they are wished.
-pub(super) fn start_log(
-    attachment: &Attachment,
-    log: &LogConfiguration,
-) -> Result<Option<LogGuard>, Failure> {
+pub(super) fn start_log(attachment: &Attachment, log: &LogConfiguration) -> Result<Option<LogGuard>, Failure> {
     /// One of so many packets, so that a dense stream does not drown the reader; `trace` shows every packet.
     const SAMPLED: u32 = 1_000;
     let one_of = match log.level("ebpf") {

@@ -43,11 +43,15 @@ impl Uncharged {
     /// only makes one doubtful.
     pub(super) fn charge(&mut self, result: &StreamResult) -> Causes {
         let Some(directions) = result.directions else {
-            let (tester, doubtful) = self.take(result.lost, |drops| drops.sending + drops.receiving, |drops, count| {
-                let sending = count.min(drops.sending);
-                drops.sending -= sending;
-                drops.receiving -= count - sending;
-            });
+            let (tester, doubtful) = self.take(
+                result.lost,
+                |drops| drops.sending + drops.receiving,
+                |drops, count| {
+                    let sending = count.min(drops.sending);
+                    drops.sending -= sending;
+                    drops.receiving -= count - sending;
+                },
+            );
             let unattributable = result.lost - tester;
             debug_assert!(doubtful <= unattributable);
             return Causes { forward: None, backward: None, tester, unattributable };
@@ -74,12 +78,7 @@ impl Uncharged {
     }
 
     /// How many of `lost` packets are ours for sure, and how many may be.
-    fn take(
-        &mut self,
-        lost: u64,
-        available: impl Fn(&Self) -> u64,
-        spend: impl FnOnce(&mut Self, u64),
-    ) -> (u64, u64) {
+    fn take(&mut self, lost: u64, available: impl Fn(&Self) -> u64, spend: impl FnOnce(&mut Self, u64)) -> (u64, u64) {
         let count = lost.min(available(self));
         if self.is_shared {
             return (0, count);
@@ -162,10 +161,9 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
     match evidence.ending {
         Ending::Complete => {}
         Ending::Stopped => say(Verdict::Valid, "the user ended the run early".to_owned()),
-        Ending::Silent => say(
-            Verdict::Valid,
-            format!("the stream was stopped: nothing came back for {:?}", evidence.stop_after),
-        ),
+        Ending::Silent => {
+            say(Verdict::Valid, format!("the stream was stopped: nothing came back for {:?}", evidence.stop_after))
+        }
     }
     if evidence.untimed > 0 {
         say(
