@@ -32,6 +32,10 @@ fn stream_with(count: usize, fates: &[(usize, Fate)]) -> Vec<Fate> {
     stream
 }
 
+fn once(copy: Copy) -> Fate {
+    Fate { copies: vec![copy] }
+}
+
 fn twice(first: Copy, second: Copy) -> Fate {
     Fate {
         copies: vec![first, second],
@@ -114,6 +118,50 @@ fn a_reordered_packet_whose_reply_died_stays_open() {
         )],
     ));
     assert_eq!(told(&reordered.play(WINDOW)), (0, 0, 1));
+}
+
+#[test]
+fn an_overtaken_packet_explains_no_missing_reply() {
+    // At the reflector: 0 1 2 4 3 6 8 5 9, and the reply to 3 dies. It lies where 5 is missing at first; 7 is lost.
+    let kept_back = Copy {
+        late_by: 3,
+        ..Copy::unanswered()
+    };
+    let fates = [
+        (3, once(kept_back)),
+        (5, once(late(4))),
+        (7, Fate::lost_forward()),
+    ];
+    let directions = script(stream_with(20, &fates)).play(WINDOW);
+    assert_eq!(told(&directions), (1, 0, 1));
+}
+
+#[test]
+fn an_overtaken_packet_and_its_copy_count_once() {
+    let fates = [(5, twice(late(3), late(3))), (6, Fate::lost_forward())];
+    let directions = script(stream_with(20, &fates)).play(WINDOW);
+    assert_eq!(told(&directions), (1, 0, 0));
+}
+
+#[test]
+fn where_packets_overtake_the_last_ones_stay_open_without_a_sentinel() {
+    let overtaken = (
+        20,
+        Fate {
+            copies: vec![late(4)],
+        },
+    );
+    // Packet 97 may have reached the reflector after 99: others came that late.
+    let near = Script {
+        stream: stream_with(100, &[overtaken.clone(), (97, Fate::lost_forward())]),
+        sentinels: vec![],
+    };
+    assert_eq!(told(&near.play(WINDOW)), (0, 0, 1));
+    let far = Script {
+        stream: stream_with(100, &[overtaken, (80, Fate::lost_forward())]),
+        sentinels: vec![],
+    };
+    assert_eq!(told(&far.play(WINDOW)), (1, 0, 0));
 }
 
 #[test]
