@@ -1,46 +1,35 @@
+//! Stands in for the product's programs: passes every frame, and numbers them.
 #![no_std]
 #![no_main]
 #![feature(core_intrinsics)]
-#![allow(internal_features, unsafe_code, missing_docs)]
+#![allow(
+    internal_features,
+    reason = "the BPF target has no AtomicU32::fetch_add"
+)]
+#![allow(unsafe_code, reason = "map values are reached through pointers")]
 
 use core::intrinsics::{AtomicOrdering, atomic_xadd};
 
-use aya_ebpf::{
-    bindings::xdp_action,
-    macros::{map, xdp},
-    maps::Array,
-    programs::XdpContext,
-};
-
-#[repr(C)]
-pub struct Session {
-    pub next_sequence: u32,
-    pub other: u32,
-}
+use aya_ebpf::bindings::xdp_action;
+use aya_ebpf::macros::{map, xdp};
+use aya_ebpf::maps::Array;
+use aya_ebpf::programs::XdpContext;
 
 #[map]
-static SESSIONS: Array<Session> = Array::with_max_entries(1, 0);
-#[map]
-static SEEN: Array<u32> = Array::with_max_entries(16, 0);
+static NEXT_SEQUENCE: Array<u32> = Array::with_max_entries(1, 0);
 
-#[inline(always)]
-fn fetch_add(counter: *mut u32, addend: u32) -> u32 {
-    // SAFETY: the pointer comes from a map lookup and is 4-byte aligned.
-    unsafe { atomic_xadd::<u32, u32, { AtomicOrdering::SeqCst }>(counter, addend) }
-}
+#[map]
+static LAST_SEQUENCE: Array<u32> = Array::with_max_entries(1, 0);
 
 #[xdp]
-pub fn pass(_context: XdpContext) -> u32 {
-    if let Some(session) = SESSIONS.get_ptr_mut(0) {
-        let sequence = fetch_add(unsafe { &raw mut (*session).next_sequence }, 1);
-        if let Some(slot) = SEEN.get_ptr_mut(0) {
-            unsafe { *slot = sequence };
-        }
+fn pass(_context: XdpContext) -> u32 {
+    if let (Some(next), Some(last)) = (NEXT_SEQUENCE.get_ptr_mut(0), LAST_SEQUENCE.get_ptr_mut(0)) {
+        // SAFETY: both point to aligned map values, which live as long as the program.
+        unsafe { *last = atomic_xadd::<u32, u32, { AtomicOrdering::SeqCst }>(next, 1) };
     }
     xdp_action::XDP_PASS
 }
 
-#[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo) -> ! {
     loop {}

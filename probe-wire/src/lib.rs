@@ -1,1 +1,2 @@
+//! Wire formats.
 #![no_std]

@@ -1,7 +1,10 @@
 //! Programs for the lab's tests and benches, which leave the packet's meaning alone.
 #![no_std]
 #![no_main]
-#![allow(unsafe_code, reason = "packet bytes are reached through the pointers that the kernel gives")]
+#![allow(
+    unsafe_code,
+    reason = "packet bytes are reached through the pointers that the kernel gives"
+)]
 
 use aya_ebpf::{bindings::xdp_action, macros::xdp, programs::XdpContext};
 
