@@ -4,6 +4,7 @@
 mod interrupts;
 mod traces;
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use interrupts::Interrupts;
@@ -31,7 +32,7 @@ const MEASURE: [&str; 12] = [
 /// Sets up, builds, measures in the lab, and removes the lab.
 pub(crate) fn demo() -> Result<(), Error> {
     setup::prepare()?;
-    say("building leadline (about two minutes the first time)");
+    say("building leadline (some minutes the first time)");
     run(&mut test::build_leadline())?;
     if !workspace::is_root() {
         return Err(by_hand()?);
@@ -56,14 +57,19 @@ fn measure_in_the_lab() -> Result<(), Error> {
     });
     say("removing the lab");
     let removed = run(&mut leadline(&["lab", "down"])?);
-    outcome.and(removed)?;
+    let cleared = look_for_traces(&before);
+    outcome.and(removed).and(cleared)
+}
 
-    let left: Vec<String> = traces::look().difference(&before).cloned().collect();
-    if !left.is_empty() {
-        return Err(Error::LeftBehind(left));
+/// Compares with what was there before the lab, and says what it found, however the measurement went.
+fn look_for_traces(before: &BTreeSet<String>) -> Result<(), Error> {
+    let left: Vec<String> = traces::look().difference(before).cloned().collect();
+    if left.is_empty() {
+        say("nothing is left: no namespace, no interface, no process, no program");
+        return Ok(());
     }
-    say("nothing is left: no namespace, no interface, no process, no program");
-    Ok(())
+    say(&format!("left behind: {}", left.join(", ")));
+    Err(Error::LeftBehind(left))
 }
 
 fn leadline(arguments: &[&str]) -> Result<Command, Error> {
