@@ -1,10 +1,7 @@
 //! Builds the eBPF objects that the library carries inside it: `leadline-xdp`, the product's programs, and
 //! `leadline-lab-xdp`, small programs for tests and benches. aya-build is not used, because it sets the compiler
 //! flags itself and leaves no way to ask for BPF v3.
-#![allow(
-    clippy::print_stdout,
-    reason = "a build script speaks to cargo on standard output"
-)]
+#![allow(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
 
 #[path = "build/tools.rs"]
 mod tools;
@@ -15,10 +12,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Each binary of probe-ebpf, and the variable that tells `attach::objects` where its object is.
-const OBJECTS: [(&str, &str); 2] = [
-    ("leadline-xdp", "LEADLINE_XDP_OBJECT"),
-    ("leadline-lab-xdp", "LEADLINE_LAB_XDP_OBJECT"),
-];
+const OBJECTS: [(&str, &str); 2] =
+    [("leadline-xdp", "LEADLINE_XDP_OBJECT"), ("leadline-lab-xdp", "LEADLINE_LAB_XDP_OBJECT")];
 
 fn main() -> ExitCode {
     match build() {
@@ -41,49 +36,29 @@ fn build() -> Result<(), String> {
     let nightly = match tools::nightly() {
         tools::Nightly::Ready(name) => name,
         tools::Nightly::WithoutSource(name) => {
-            return Err(missing(&format!(
-                "the component rust-src of the toolchain {name}"
-            )));
+            return Err(missing(&format!("the component rust-src of the toolchain {name}")));
         }
         tools::Nightly::Missing => {
             return Err(missing(&format!("the Rust toolchain {}", tools::NIGHTLY)));
         }
     };
-    let linker = tools::bpf_linker(workspace)
-        .ok_or_else(|| missing(&format!("bpf-linker {}", tools::BPF_LINKER_VERSION)))?;
+    let linker =
+        tools::bpf_linker(workspace).ok_or_else(|| missing(&format!("bpf-linker {}", tools::BPF_LINKER_VERSION)))?;
 
     // OUT_DIR is TARGET/PROFILE/build/PACKAGE/out. Should cargo change that, this is merely another folder.
     let folder = tools::folder(out.ancestors().nth(4).unwrap_or(&out), workspace);
-    let mut cargo = tools::ebpf_cargo(
-        "build",
-        &nightly,
-        &linker,
-        &variable("CARGO_CFG_TARGET_ARCH")?,
-    );
-    cargo
-        .current_dir(workspace)
-        .arg("--target-dir")
-        .arg(&folder);
-    let output = cargo
-        .output()
-        .map_err(|error| format!("cannot run {cargo:?}: {error}"))?;
+    let mut cargo = tools::ebpf_cargo("build", &nightly, &linker, &variable("CARGO_CFG_TARGET_ARCH")?);
+    cargo.current_dir(workspace).arg("--target-dir").arg(&folder);
+    let output = cargo.output().map_err(|error| format!("cannot run {cargo:?}: {error}"))?;
     if !output.status.success() {
-        return Err(format!(
-            "the eBPF programs do not build:\n{}",
-            String::from_utf8_lossy(&output.stderr)
-        ));
+        return Err(format!("the eBPF programs do not build:\n{}", String::from_utf8_lossy(&output.stderr)));
     }
 
     for (binary, variable) in OBJECTS {
         let built = tools::object(&folder, binary);
         let object = out.join(binary);
-        fs::copy(&built, &object).map_err(|error| {
-            format!(
-                "cannot copy {} to {}: {error}",
-                built.display(),
-                object.display()
-            )
-        })?;
+        fs::copy(&built, &object)
+            .map_err(|error| format!("cannot copy {} to {}: {error}", built.display(), object.display()))?;
         println!("cargo::rustc-env={variable}={}", object.display());
     }
     Ok(())
@@ -98,18 +73,8 @@ fn missing(what: &str) -> String {
 /// Tells cargo when to build again.
 fn name_inputs(workspace: &Path) {
     println!("cargo::rerun-if-env-changed=BPF_LINKER");
-    for input in [
-        "probe-ebpf",
-        "probe-wire",
-        "Cargo.toml",
-        "Cargo.lock",
-        "probe-user/build.rs",
-        "probe-user/build",
-    ] {
-        println!(
-            "cargo::rerun-if-changed={}",
-            workspace.join(input).display()
-        );
+    for input in ["probe-ebpf", "probe-wire", "Cargo.toml", "Cargo.lock", "probe-user/build.rs", "probe-user/build"] {
+        println!("cargo::rerun-if-changed={}", workspace.join(input).display());
     }
 }
 

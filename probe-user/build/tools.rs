@@ -32,15 +32,8 @@ pub(crate) enum Nightly {
 
 /// Looks for [`NIGHTLY`], then for a plain `nightly` with the right LLVM.
 pub(crate) fn nightly() -> Nightly {
-    let fitting: Vec<&str> = [NIGHTLY, "nightly"]
-        .into_iter()
-        .filter(|name| has_right_llvm(name))
-        .collect();
-    match fitting
-        .iter()
-        .find(|name| has_source(name))
-        .or(fitting.first())
-    {
+    let fitting: Vec<&str> = [NIGHTLY, "nightly"].into_iter().filter(|name| has_right_llvm(name)).collect();
+    match fitting.iter().find(|name| has_source(name)).or(fitting.first()) {
         Some(name) if has_source(name) => Nightly::Ready((*name).to_owned()),
         Some(name) => Nightly::WithoutSource((*name).to_owned()),
         None => Nightly::Missing,
@@ -57,9 +50,7 @@ pub(crate) fn bpf_linker(workspace: &Path) -> Option<PathBuf> {
     iter::once(workspace.join(".tools/bin"))
         .chain(env::split_paths(&path))
         .map(|folder| folder.join("bpf-linker"))
-        .find(|linker| {
-            output(Command::new(linker).arg("--version")).is_some_and(|text| is_right_linker(&text))
-        })
+        .find(|linker| output(Command::new(linker).arg("--version")).is_some_and(|text| is_right_linker(&text)))
 }
 
 /// Where one workspace's eBPF objects are built, inside a target folder: beside the profiles' own folders, so that
@@ -79,15 +70,13 @@ pub(crate) fn object(folder: &Path, binary: &str) -> PathBuf {
 /// A cargo command (`build`, `clippy`) on all of probe-ebpf, with the flags that the objects need.
 ///
 /// `target_arch` is the architecture of the kernel that will run the programs, as rustc names it.
-pub(crate) fn ebpf_cargo(
-    command: &str,
-    nightly: &str,
-    linker: &Path,
-    target_arch: &str,
-) -> Command {
+pub(crate) fn ebpf_cargo(command: &str, nightly: &str, linker: &Path, target_arch: &str) -> Command {
     // Only from v3 on has BPF a 32-bit fetch-and-add, on which sequence numbers rest.
     let flags = [
         "-Ctarget-cpu=v3".to_owned(),
+        // Packet fields have no alignment; the kernel's own accesses of every width are allowed on this memory, and
+        // without this each field would be put together from single octets.
+        "-Ctarget-feature=+allows-misaligned-mem-access".to_owned(),
         "-Cdebuginfo=2".to_owned(),
         "-Clink-arg=--btf".to_owned(),
         format!("--cfg=bpf_target_arch=\"{target_arch}\""),
@@ -100,13 +89,7 @@ pub(crate) fn ebpf_cargo(
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
         .env("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", linker);
     // An outer cargo, clippy or coverage tool leaves its own compiler and folders in the environment.
-    for name in [
-        "CARGO_TARGET_DIR",
-        "CARGO_BUILD_TARGET",
-        "RUSTC",
-        "RUSTC_WRAPPER",
-        "RUSTC_WORKSPACE_WRAPPER",
-    ] {
+    for name in ["CARGO_TARGET_DIR", "CARGO_BUILD_TARGET", "RUSTC", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
         cargo.env_remove(name);
     }
     cargo
@@ -124,16 +107,12 @@ pub(crate) fn rustup_run(toolchain: &str, program: &str) -> Command {
 }
 
 fn has_right_llvm(toolchain: &str) -> bool {
-    output(rustup_run(toolchain, "rustc").arg("-vV"))
-        .is_some_and(|text| llvm_major(&text) == Some(LLVM_MAJOR))
+    output(rustup_run(toolchain, "rustc").arg("-vV")).is_some_and(|text| llvm_major(&text) == Some(LLVM_MAJOR))
 }
 
 fn has_source(toolchain: &str) -> bool {
-    output(rustup_run(toolchain, "rustc").args(["--print", "sysroot"])).is_some_and(|sysroot| {
-        Path::new(sysroot.trim())
-            .join("lib/rustlib/src/rust/library/core")
-            .is_dir()
-    })
+    output(rustup_run(toolchain, "rustc").args(["--print", "sysroot"]))
+        .is_some_and(|sysroot| Path::new(sysroot.trim()).join("lib/rustlib/src/rust/library/core").is_dir())
 }
 
 fn llvm_major(version_text: &str) -> Option<&str> {
@@ -150,8 +129,5 @@ fn is_right_linker(version_text: &str) -> bool {
 /// What the command prints on standard output, if it can be run and succeeds.
 fn output(command: &mut Command) -> Option<String> {
     let output = command.output().ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
 }

@@ -1,0 +1,57 @@
+//! The role at the session-sender: a reply goes to the AF_XDP socket of its queue, with its time of arrival in front.
+
+use aya_ebpf::EbpfContext as _;
+use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_REDIRECT};
+use aya_ebpf::helpers::generated::bpf_xdp_adjust_meta;
+use aya_ebpf::programs::XdpContext;
+use probe_wire::classify::Datagram;
+use probe_wire::cursor::Cursor as _;
+use probe_wire::shared::{Arrival, Counter, PortEntry};
+
+use crate::count::count;
+use crate::maps::{CONTROL, SOCKETS};
+use crate::packet::Packet;
+use crate::reflect::is_own_address;
+
+/// Hands a packet to user space, if it is for this host; a router's transit traffic is not.
+#[inline(always)]
+pub(crate) fn capture(
+    context: &XdpContext,
+    packet: Packet,
+    datagram: &Datagram,
+    entry: &PortEntry,
+    received_ns: u64,
+) -> Result<(u32, Counter), Counter> {
+    let control = CONTROL.get(0).ok_or(Counter::MALFORMED)?;
+    let destination_mac = packet.read::<6>(0).ok_or(Counter::MALFORMED)?;
+    if destination_mac != control.mac {
+        return Err(Counter::OTHER_MAC);
+    }
+    if !is_own_address(packet, datagram) {
+        return Err(Counter::OTHER_ADDRESS);
+    }
+    if put_in_front(context, &Arrival::at(received_ns)).is_none() {
+        // User space sees that the time is missing, takes its own and says so.
+        count(u32::from(entry.slot), Counter::NO_METADATA);
+    }
+    match SOCKETS.redirect(context.rx_queue_index(), u64::from(XDP_PASS)) {
+        Ok(XDP_REDIRECT) => Ok((XDP_REDIRECT, Counter::CAPTURED)),
+        _ => Err(Counter::NO_SOCKET),
+    }
+}
+
+#[inline(always)]
+fn put_in_front(context: &XdpContext, arrival: &Arrival) -> Option<()> {
+    // SAFETY: the context is the one that the kernel passed in; packet pointers are not used after this call.
+    let result = unsafe { bpf_xdp_adjust_meta(context.as_ptr().cast(), -(Arrival::LENGTH as i32)) };
+    if result != 0 {
+        return None;
+    }
+    let at = context.metadata();
+    if at + Arrival::LENGTH > context.metadata_end() {
+        return None;
+    }
+    // SAFETY: the comparison above keeps the value before the frame; the kernel aligns metadata to 4 octets only.
+    unsafe { (at as *mut Arrival).write_unaligned(*arrival) };
+    Some(())
+}
