@@ -54,20 +54,16 @@ mod tests {
                 let start = index(u64::from_le_bytes(field(entry, 0x18)));
                 let size = index(u64::from_le_bytes(field(entry, 0x20)));
                 let mut second_slot = false;
-                object[start..start + size]
-                    .chunks_exact(8)
-                    .filter(move |slot| {
-                        let whole = !second_slot;
-                        second_slot = whole && slot[0] == LOAD_CONSTANT;
-                        whole
-                    })
+                object[start..start + size].chunks_exact(8).filter(move |slot| {
+                    let whole = !second_slot;
+                    second_slot = whole && slot[0] == LOAD_CONSTANT;
+                    whole
+                })
             })
     }
 
     fn field<const N: usize>(octets: &[u8], offset: usize) -> [u8; N] {
-        octets[offset..offset + N]
-            .try_into()
-            .expect("a slice of N octets")
+        octets[offset..offset + N].try_into().expect("a slice of N octets")
     }
 
     fn index(offset: u64) -> usize {
