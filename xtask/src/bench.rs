@@ -29,16 +29,8 @@ pub(crate) fn bench(bench: &Bench) -> Result<(), Error> {
             say("building leadline");
             run(&mut test::build_leadline())?;
             say("measuring the bare loop and leadline side by side");
-            run(cargo([
-                "run",
-                "--release",
-                "--quiet",
-                "--package",
-                "leadline-benches",
-                "--bin",
-                "loop",
-            ])
-            .env("LEADLINE_BIN", workspace::leadline()?))
+            run(cargo(["run", "--release", "--quiet", "--package", "leadline-benches", "--bin", "loop"])
+                .env("LEADLINE_BIN", workspace::leadline()?))
         }
         Bench::Micro => {
             say("measuring the parts of the hot path");

@@ -4,6 +4,7 @@
 mod interrupts;
 mod traces;
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use interrupts::Interrupts;
@@ -13,17 +14,15 @@ use crate::error::Error;
 use crate::{setup, test, workspace};
 
 /// What the demo measures: from the lab's sender to its reflector, with two streams.
-const MEASURE: [&str; 12] = [
+const MEASURE: [&str; 10] = [
     "measure",
     "198.18.0.2",
     "--interface",
     "probe0",
-    "--schedule",
-    "periodic",
-    "--rate",
-    "100kpps",
     "--duration",
     "5s",
+    "--stream",
+    "schedule=periodic,rate=100kpps",
     "--stream",
     "schedule=poisson,rate=10kpps",
 ];
@@ -31,7 +30,7 @@ const MEASURE: [&str; 12] = [
 /// Sets up, builds, measures in the lab, and removes the lab.
 pub(crate) fn demo() -> Result<(), Error> {
     setup::prepare()?;
-    say("building leadline (about two minutes the first time)");
+    say("building leadline (some minutes the first time)");
     run(&mut test::build_leadline())?;
     if !workspace::is_root() {
         return Err(by_hand()?);
@@ -56,14 +55,19 @@ fn measure_in_the_lab() -> Result<(), Error> {
     });
     say("removing the lab");
     let removed = run(&mut leadline(&["lab", "down"])?);
-    outcome.and(removed)?;
+    let cleared = look_for_traces(&before);
+    outcome.and(removed).and(cleared)
+}
 
-    let left: Vec<String> = traces::look().difference(&before).cloned().collect();
-    if !left.is_empty() {
-        return Err(Error::LeftBehind(left));
+/// Compares with what was there before the lab, and says what it found, however the measurement went.
+fn look_for_traces(before: &BTreeSet<String>) -> Result<(), Error> {
+    let left: Vec<String> = traces::look().difference(before).cloned().collect();
+    if left.is_empty() {
+        say("nothing is left: no namespace, no interface, no process, no program");
+        return Ok(());
     }
-    say("nothing is left: no namespace, no interface, no process, no program");
-    Ok(())
+    say(&format!("left behind: {}", left.join(", ")));
+    Err(Error::LeftBehind(left))
 }
 
 fn leadline(arguments: &[&str]) -> Result<Command, Error> {
@@ -80,19 +84,10 @@ fn measurement() -> Result<Command, Error> {
 
 fn by_hand() -> Result<Error, Error> {
     let place = workspace::leadline()?;
-    let sudo = |command: &Command| {
-        format!(
-            "sudo {}",
-            shown(command).replacen("leadline", &place.to_string_lossy(), 1)
-        )
-    };
+    let sudo = |command: &Command| format!("sudo {}", shown(command).replacen("leadline", &place.to_string_lossy(), 1));
     Ok(Error::ByHand {
         why: "leadline is built, but the lab makes network namespaces, for which it needs root. Please run:".to_owned(),
-        commands: vec![
-            sudo(&leadline(&["lab", "up"])?),
-            sudo(&measurement()?),
-            sudo(&leadline(&["lab", "down"])?),
-        ],
+        commands: vec![sudo(&leadline(&["lab", "up"])?), sudo(&measurement()?), sudo(&leadline(&["lab", "down"])?)],
     })
 }
 
@@ -102,17 +97,14 @@ mod tests {
 
     #[test]
     fn a_person_is_told_whole_commands() {
-        let Error::ByHand { commands, .. } = by_hand().expect("the place of this program is known")
-        else {
+        let Error::ByHand { commands, .. } = by_hand().expect("the place of this program is known") else {
             panic!("not for a person");
         };
         let place = workspace::leadline().expect("the place of this program is known");
         let place = place.display();
         assert_eq!(commands[0], format!("sudo {place} lab up"));
         assert!(
-            commands[1].starts_with(&format!(
-                "sudo {place} lab run -- {place} measure 198.18.0.2 "
-            )),
+            commands[1].starts_with(&format!("sudo {place} lab run -- {place} measure 198.18.0.2 ")),
             "{}",
             commands[1]
         );

@@ -23,10 +23,7 @@ impl Tools {
     /// A cargo command on the eBPF crate, in the folder where ordinary builds make the objects too.
     pub(crate) fn cargo(&self, command: &str) -> Result<Command, Error> {
         let mut cargo = tools::ebpf_cargo(command, &self.nightly, &self.linker, ARCH);
-        cargo
-            .current_dir(workspace::root())
-            .arg("--target-dir")
-            .arg(folder()?);
+        cargo.current_dir(workspace::root()).arg("--target-dir").arg(folder()?);
         Ok(cargo)
     }
 }
@@ -37,10 +34,7 @@ pub(crate) fn build() -> Result<(), Error> {
     say("building the eBPF objects");
     run(&mut tools.cargo("build")?)?;
     for binary in ["leadline-xdp", "leadline-lab-xdp"] {
-        say(&format!(
-            "built {}",
-            tools::object(&folder()?, binary).display()
-        ));
+        say(&format!("built {}", tools::object(&folder()?, binary).display()));
     }
     Ok(())
 }

@@ -14,16 +14,7 @@ pub(crate) fn lint() -> Result<(), Error> {
 
     say("clippy");
     // probe-ebpf is no program of the host: it is looked at for its own target, below.
-    run(&mut cargo([
-        "clippy",
-        "--workspace",
-        "--exclude",
-        "probe-ebpf",
-        "--all-targets",
-        "--",
-        "-D",
-        "warnings",
-    ]))?;
+    run(&mut cargo(["clippy", "--workspace", "--exclude", "probe-ebpf", "--all-targets", "--", "-D", "warnings"]))?;
 
     say("clippy on the eBPF programs");
     run(tools.cargo("clippy")?.args(["--", "-D", "warnings"]))

@@ -19,11 +19,7 @@ use clap::{Parser, Subcommand};
 use crate::error::Error;
 
 #[derive(Parser)]
-#[command(
-    name = "cargo xtask",
-    about = "Build, try and test Leadline",
-    disable_help_subcommand = true
-)]
+#[command(name = "cargo xtask", about = "Build, try and test Leadline", disable_help_subcommand = true)]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
@@ -85,9 +81,7 @@ mod tests {
     #[test]
     fn test_hands_hyphens_on() {
         let arguments = Arguments::parse_from(["xtask", "test", "checksum", "--", "--nocapture"]);
-        let Task::Test { arguments } = arguments.task else {
-            panic!("not the test task")
-        };
+        let Task::Test { arguments } = arguments.task else { panic!("not the test task") };
         assert_eq!(arguments, ["checksum", "--", "--nocapture"]);
     }
 }

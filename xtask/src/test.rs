@@ -21,25 +21,12 @@ pub(crate) fn test(arguments: &[String]) -> Result<(), Error> {
         }
     }
     say("running every test");
-    run(cargo([
-        "test",
-        "--workspace",
-        "--exclude",
-        "probe-ebpf",
-        "--no-fail-fast",
-    ])
-    .args(arguments)
-    .env("LEADLINE_BIN", workspace::leadline()?))
+    run(cargo(["test", "--workspace", "--exclude", "probe-ebpf", "--no-fail-fast"])
+        .args(arguments)
+        .env("LEADLINE_BIN", workspace::leadline()?))
 }
 
 /// The command that makes the release build of `leadline`.
 pub(crate) fn build_leadline() -> std::process::Command {
-    cargo([
-        "build",
-        "--release",
-        "--package",
-        "probe-user",
-        "--bin",
-        "leadline",
-    ])
+    cargo(["build", "--release", "--package", "probe-user", "--bin", "leadline"])
 }

@@ -8,9 +8,7 @@ use crate::error::Error;
 
 /// The clone's root.
 pub(crate) fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .unwrap_or(Path::new("."))
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
 }
 
 /// The target folder: the one that this program was itself built into, wherever cargo was told to put it.
@@ -28,9 +26,7 @@ pub(crate) fn leadline() -> Result<PathBuf, Error> {
 /// Whether this process runs as root.
 pub(crate) fn is_root() -> bool {
     // A process owns its own entry in /proc under its effective user.
-    Path::new("/proc/self")
-        .metadata()
-        .is_ok_and(|entry| entry.uid() == 0)
+    Path::new("/proc/self").metadata().is_ok_and(|entry| entry.uid() == 0)
 }
 
 /// How to run a task as root with this user's toolchain.

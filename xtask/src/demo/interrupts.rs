@@ -21,11 +21,7 @@ impl Interrupts {
     /// From now on, interrupts are noted.
     pub(crate) fn hold() -> Result<Self, Error> {
         let last = Arc::new(AtomicUsize::new(NONE));
-        for (signal, noted) in [
-            (SIGINT, SIGINT as usize),
-            (SIGTERM, SIGTERM as usize),
-            (SIGHUP, SIGHUP as usize),
-        ] {
+        for (signal, noted) in [(SIGINT, SIGINT as usize), (SIGTERM, SIGTERM as usize), (SIGHUP, SIGHUP as usize)] {
             flag::register_usize(signal, Arc::clone(&last), noted).map_err(Error::Signals)?;
         }
         Ok(Self { last })
@@ -33,9 +29,7 @@ impl Interrupts {
 
     /// The interrupt that came last, if any came, takes effect now: it ends this process, as the one who sent it expects.
     pub(crate) fn release(self) -> Result<(), Error> {
-        self.came().map_or(Ok(()), |signal| {
-            low_level::emulate_default_handler(signal).map_err(Error::Signals)
-        })
+        self.came().map_or(Ok(()), |signal| low_level::emulate_default_handler(signal).map_err(Error::Signals))
     }
 
     fn came(&self) -> Option<c_int> {
@@ -51,10 +45,7 @@ mod tests {
     use std::process::Command;
 
     fn interrupt(process: u32) {
-        let sent = Command::new("kill")
-            .args(["-INT", &process.to_string()])
-            .status()
-            .expect("kill can be started");
+        let sent = Command::new("kill").args(["-INT", &process.to_string()]).status().expect("kill can be started");
         assert!(sent.success());
     }
 
@@ -63,18 +54,9 @@ mod tests {
         let interrupts = Interrupts::hold().expect("handlers can be set");
         assert_eq!(interrupts.came(), None);
 
-        let mut child = Command::new("sleep")
-            .arg("60")
-            .spawn()
-            .expect("sleep can be started");
+        let mut child = Command::new("sleep").arg("60").spawn().expect("sleep can be started");
         interrupt(child.id());
-        assert_eq!(
-            child
-                .wait()
-                .expect("our own child can be waited for")
-                .signal(),
-            Some(SIGINT)
-        );
+        assert_eq!(child.wait().expect("our own child can be waited for").signal(), Some(SIGINT));
         assert_eq!(interrupts.came(), None);
 
         interrupt(std::process::id());

@@ -31,9 +31,5 @@ fn is_leadline(process: &str) -> bool {
 
 /// The names in a folder; none if it is not there.
 fn entries(folder: &str) -> impl Iterator<Item = String> {
-    fs::read_dir(folder)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .filter_map(|entry| entry.file_name().into_string().ok())
+    fs::read_dir(folder).into_iter().flatten().flatten().filter_map(|entry| entry.file_name().into_string().ok())
 }

@@ -13,20 +13,10 @@ pub(crate) fn install_missing() -> Result<PathBuf, Error> {
         return Ok(linker);
     }
     let own = workspace::root().join(".tools");
-    say(&format!(
-        "installing bpf-linker {BPF_LINKER_VERSION} into .tools (once, 2 to 5 minutes)"
-    ));
-    run(cargo([
-        "install",
-        "bpf-linker",
-        "--version",
-        BPF_LINKER_VERSION,
-        "--locked",
-        "--force",
-        "--root",
-    ])
-    .arg(&own)
-    // What is on PATH afterwards does not matter: the build looks into .tools by itself.
-    .env("CARGO_TERM_QUIET", "false"))?;
+    say(&format!("installing bpf-linker {BPF_LINKER_VERSION} into .tools (once, 2 to 5 minutes)"));
+    run(cargo(["install", "bpf-linker", "--version", BPF_LINKER_VERSION, "--locked", "--force", "--root"])
+        .arg(&own)
+        // What is on PATH afterwards does not matter: the build looks into .tools by itself.
+        .env("CARGO_TERM_QUIET", "false"))?;
     Ok(own.join("bin/bpf-linker"))
 }

@@ -35,26 +35,11 @@ enum Evidence {
 const NEEDS: [Need; 12] = [
     // Rust's linker, and libbpf's compiler.
     need(Program("cc"), "gcc", "gcc", "gcc"),
-    need(
-        File("/usr/include/stdio.h"),
-        "libc6-dev",
-        "glibc-devel",
-        "glibc",
-    ),
+    need(File("/usr/include/stdio.h"), "libc6-dev", "glibc-devel", "glibc"),
     // libbpf-sys builds libbpf with these.
     need(Program("make"), "make", "make", "make"),
-    need(
-        Program("pkg-config"),
-        "pkg-config",
-        "pkgconf-pkg-config",
-        "pkgconf",
-    ),
-    need(
-        Library("libelf"),
-        "libelf-dev",
-        "elfutils-libelf-devel",
-        "libelf",
-    ),
+    need(Program("pkg-config"), "pkg-config", "pkgconf-pkg-config", "pkgconf"),
+    need(Library("libelf"), "libelf-dev", "elfutils-libelf-devel", "libelf"),
     need(Library("zlib"), "zlib1g-dev", "zlib-devel", "zlib"),
     // libxdp-sys makes its dispatcher with m4 and clang, and its bindings with libclang.
     need(Program("m4"), "m4", "m4", "m4"),
@@ -66,18 +51,8 @@ const NEEDS: [Need; 12] = [
     need(Program("ping"), "iputils-ping", "iputils", "iputils"),
 ];
 
-const fn need(
-    evidence: Evidence,
-    debian: &'static str,
-    fedora: &'static str,
-    arch: &'static str,
-) -> Need {
-    Need {
-        evidence,
-        debian,
-        fedora,
-        arch,
-    }
+const fn need(evidence: Evidence, debian: &'static str, fedora: &'static str, arch: &'static str) -> Need {
+    Need { evidence, debian, fedora, arch }
 }
 
 /// Installs the packages that are missing: with apt-get as root on Debian and its like, otherwise by telling a person.
@@ -90,11 +65,7 @@ pub(crate) fn install_missing() -> Result<(), Error> {
     if system.family != Family::Debian || !workspace::is_root() {
         return Err(by_hand(&system, &packages));
     }
-    say(&format!(
-        "installing {} Debian packages (once, about a minute): {}",
-        packages.len(),
-        packages.join(" ")
-    ));
+    say(&format!("installing {} Debian packages (once, about a minute): {}", packages.len(), packages.join(" ")));
     for mut command in installation(system.family, &packages) {
         run(command.env("DEBIAN_FRONTEND", "noninteractive"))?;
     }
@@ -106,10 +77,7 @@ pub(crate) fn install_missing() -> Result<(), Error> {
 
 /// The packages that are missing, by their names in that family.
 fn missing(family: Family) -> Vec<&'static str> {
-    let needs: Vec<&Need> = NEEDS
-        .iter()
-        .filter(|need| !is_there(&need.evidence))
-        .collect();
+    let needs: Vec<&Need> = NEEDS.iter().filter(|need| !is_there(&need.evidence)).collect();
     names(&needs, family)
 }
 
@@ -139,10 +107,7 @@ fn installation(family: Family, packages: &[&str]) -> Vec<Command> {
     let mut commands = match family {
         Family::Debian => vec![
             command("apt-get", &["update", "--quiet"]),
-            command(
-                "apt-get",
-                &["install", "--quiet", "--yes", "--no-install-recommends"],
-            ),
+            command("apt-get", &["install", "--quiet", "--yes", "--no-install-recommends"]),
         ],
         Family::Fedora => vec![command("dnf", &["install", "--assumeyes"])],
         Family::Arch => vec![command("pacman", &["-S", "--needed", "--noconfirm"])],
@@ -165,18 +130,11 @@ fn by_hand(system: &System, packages: &[&str]) -> Error {
             commands: vec![packages.join(" ")],
         };
     }
-    let why = if system.family == Family::Debian {
-        "only root can install packages"
-    } else {
-        "this is not Debian"
-    };
+    let why = if system.family == Family::Debian { "only root can install packages" } else { "this is not Debian" };
     let sudo = if workspace::is_root() { "" } else { "sudo " };
     Error::ByHand {
         why: format!("packages are missing, and {why}. Please run this, and then the task again:"),
-        commands: commands
-            .iter()
-            .map(|command| format!("{sudo}{}", shown(command)))
-            .collect(),
+        commands: commands.iter().map(|command| format!("{sudo}{}", shown(command))).collect(),
     }
 }
 
@@ -184,25 +142,17 @@ fn is_there(evidence: &Evidence) -> bool {
     match evidence {
         // System folders that an ordinary user's PATH may lack.
         Program(name) => {
-            on_path(name)
-                || ["/usr/sbin", "/sbin"]
-                    .iter()
-                    .any(|folder| Path::new(folder).join(name).is_file())
+            on_path(name) || ["/usr/sbin", "/sbin"].iter().any(|folder| Path::new(folder).join(name).is_file())
         }
         File(path) => Path::new(path).is_file(),
         Library(name) => succeeds(Command::new("pkg-config").args(["--exists", name])),
-        Libclang => libclang_folders()
-            .iter()
-            .any(|folder| holds_libclang(folder)),
+        Libclang => libclang_folders().iter().any(|folder| holds_libclang(folder)),
     }
 }
 
 /// Where bindgen looks for libclang.
 fn libclang_folders() -> Vec<PathBuf> {
-    let mut folders: Vec<PathBuf> = env::var_os("LIBCLANG_PATH")
-        .map(PathBuf::from)
-        .into_iter()
-        .collect();
+    let mut folders: Vec<PathBuf> = env::var_os("LIBCLANG_PATH").map(PathBuf::from).into_iter().collect();
     folders.extend(["/usr/lib64", "/usr/lib", "/usr/local/lib"].map(PathBuf::from));
     // /usr/lib/llvm-19/lib, /usr/lib/x86_64-linux-gnu
     for entry in fs::read_dir("/usr/lib").into_iter().flatten().flatten() {
@@ -214,21 +164,14 @@ fn libclang_folders() -> Vec<PathBuf> {
 
 fn holds_libclang(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .into_iter()
-        .any(|entry| entry.file_name().to_str().is_some_and(is_libclang))
+    entries.into_iter().any(|entry| entry.file_name().to_str().is_some_and(is_libclang))
 }
 
 /// `libclang.so`, `libclang-14.so.1`; not `libclang-cpp.so`, which is another library.
 fn is_libclang(name: &str) -> bool {
-    name.strip_prefix("libclang")
-        .and_then(|rest| rest.split_once(".so"))
-        .is_some_and(|(version, _)| {
-            version
-                .trim_start_matches(['-', '.'])
-                .chars()
-                .all(|c| c.is_ascii_digit() || c == '.')
-        })
+    name.strip_prefix("libclang").and_then(|rest| rest.split_once(".so")).is_some_and(|(version, _)| {
+        version.trim_start_matches(['-', '.']).chars().all(|c| c.is_ascii_digit() || c == '.')
+    })
 }
 
 #[cfg(test)]
@@ -236,20 +179,12 @@ mod tests {
     use super::*;
 
     fn system(family: Family) -> System {
-        System {
-            family,
-            name: "Some Linux".to_owned(),
-        }
+        System { family, name: "Some Linux".to_owned() }
     }
 
     fn commands(error: Error) -> Vec<String> {
-        let Error::ByHand { commands, .. } = error else {
-            panic!("not for a person: {error}")
-        };
-        commands
-            .into_iter()
-            .map(|command| command.trim_start_matches("sudo ").to_owned())
-            .collect()
+        let Error::ByHand { commands, .. } = error else { panic!("not for a person: {error}") };
+        commands.into_iter().map(|command| command.trim_start_matches("sudo ").to_owned()).collect()
     }
 
     #[test]
@@ -257,19 +192,10 @@ mod tests {
         let debian = commands(by_hand(&system(Family::Debian), &["m4", "clang"]));
         assert_eq!(
             debian,
-            [
-                "apt-get update --quiet",
-                "apt-get install --quiet --yes --no-install-recommends m4 clang"
-            ]
+            ["apt-get update --quiet", "apt-get install --quiet --yes --no-install-recommends m4 clang"]
         );
-        assert_eq!(
-            commands(by_hand(&system(Family::Fedora), &["m4"])),
-            ["dnf install --assumeyes m4"]
-        );
-        assert_eq!(
-            commands(by_hand(&system(Family::Arch), &["m4"])),
-            ["pacman -S --needed --noconfirm m4"]
-        );
+        assert_eq!(commands(by_hand(&system(Family::Fedora), &["m4"])), ["dnf install --assumeyes m4"]);
+        assert_eq!(commands(by_hand(&system(Family::Arch), &["m4"])), ["pacman -S --needed --noconfirm m4"]);
     }
 
     #[test]
@@ -282,31 +208,17 @@ mod tests {
     #[test]
     fn one_package_that_brings_two_things_is_named_once() {
         let needs: Vec<&Need> = NEEDS.iter().collect();
-        let clang = names(&needs, Family::Arch)
-            .into_iter()
-            .filter(|name| *name == "clang")
-            .count();
+        let clang = names(&needs, Family::Arch).into_iter().filter(|name| *name == "clang").count();
         assert_eq!(clang, 1);
         assert_eq!(names(&needs, Family::Debian).len(), NEEDS.len());
     }
 
     #[test]
     fn libclang_is_told_from_its_neighbours() {
-        for name in [
-            "libclang.so",
-            "libclang.so.1",
-            "libclang-14.so.1",
-            "libclang-14.0.6.so",
-            "libclang.so.19.1",
-        ] {
+        for name in ["libclang.so", "libclang.so.1", "libclang-14.so.1", "libclang-14.0.6.so", "libclang.so.19.1"] {
             assert!(is_libclang(name), "{name}");
         }
-        for name in [
-            "libclang-cpp.so.14",
-            "libclang.a",
-            "libclangBasic.so",
-            "libLLVM.so",
-        ] {
+        for name in ["libclang-cpp.so.14", "libclang.a", "libclangBasic.so", "libLLVM.so"] {
             assert!(!is_libclang(name), "{name}");
         }
     }

@@ -20,29 +20,13 @@ pub(crate) fn install_missing() -> Result<String, Error> {
         Nightly::Ready(name) => Ok(name),
         Nightly::WithoutSource(name) => {
             say(&format!("adding rust-src to the toolchain {name} (once)"));
-            run(Command::new("rustup").args([
-                "component",
-                "add",
-                "rust-src",
-                "--toolchain",
-                &name,
-            ]))?;
+            run(Command::new("rustup").args(["component", "add", "rust-src", "--toolchain", &name]))?;
             Ok(name)
         }
         Nightly::Missing => {
-            say(&format!(
-                "installing the toolchain {NIGHTLY} for the eBPF programs (once, about a minute)"
-            ));
+            say(&format!("installing the toolchain {NIGHTLY} for the eBPF programs (once, about a minute)"));
             run(Command::new("rustup")
-                .args([
-                    "toolchain",
-                    "install",
-                    NIGHTLY,
-                    "--profile",
-                    "minimal",
-                    "--component",
-                    "rust-src",
-                ])
+                .args(["toolchain", "install", NIGHTLY, "--profile", "minimal", "--component", "rust-src"])
                 .arg("--no-self-update"))?;
             Ok(NIGHTLY.to_owned())
         }

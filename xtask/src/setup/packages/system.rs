@@ -29,24 +29,18 @@ impl System {
         let field = |key: &str| {
             text.lines()
                 .filter_map(|line| line.split_once('='))
-                .find_map(|(name, value)| {
-                    (name == key).then(|| value.trim().trim_matches(['"', '\'']))
-                })
+                .find_map(|(name, value)| (name == key).then(|| value.trim().trim_matches(['"', '\''])))
         };
-        let family = [field("ID"), field("ID_LIKE")]
-            .into_iter()
-            .flatten()
-            .flat_map(str::split_whitespace)
-            .find_map(|word| match word {
-                "debian" | "ubuntu" => Some(Family::Debian),
-                "fedora" | "rhel" => Some(Family::Fedora),
-                "arch" => Some(Family::Arch),
-                _ => None,
+        let family =
+            [field("ID"), field("ID_LIKE")].into_iter().flatten().flat_map(str::split_whitespace).find_map(|word| {
+                match word {
+                    "debian" | "ubuntu" => Some(Family::Debian),
+                    "fedora" | "rhel" => Some(Family::Fedora),
+                    "arch" => Some(Family::Arch),
+                    _ => None,
+                }
             });
-        Self {
-            family: family.unwrap_or(Family::Other),
-            name: field("PRETTY_NAME").unwrap_or("this system").to_owned(),
-        }
+        Self { family: family.unwrap_or(Family::Other), name: field("PRETTY_NAME").unwrap_or("this system").to_owned() }
     }
 }
 
@@ -60,32 +54,17 @@ mod tests {
 
     #[test]
     fn the_family_comes_from_the_identity_or_its_likes() {
-        assert_eq!(
-            family("PRETTY_NAME=\"Debian GNU/Linux 12\"\nID=debian\n"),
-            Family::Debian
-        );
+        assert_eq!(family("PRETTY_NAME=\"Debian GNU/Linux 12\"\nID=debian\n"), Family::Debian);
         assert_eq!(family("ID=ubuntu\nID_LIKE=debian\n"), Family::Debian);
-        assert_eq!(
-            family("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"),
-            Family::Debian
-        );
-        assert_eq!(
-            family("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"),
-            Family::Fedora
-        );
+        assert_eq!(family("ID=linuxmint\nID_LIKE=\"ubuntu debian\"\n"), Family::Debian);
+        assert_eq!(family("ID=\"rocky\"\nID_LIKE=\"rhel centos fedora\"\n"), Family::Fedora);
         assert_eq!(family("ID=manjaro\nID_LIKE=arch\n"), Family::Arch);
     }
 
     #[test]
     fn an_unknown_system_is_other_and_keeps_its_name() {
         let system = System::from_os_release("NAME=Void\nPRETTY_NAME='Void Linux'\nID=void\n");
-        assert_eq!(
-            system,
-            System {
-                family: Family::Other,
-                name: "Void Linux".to_owned()
-            }
-        );
+        assert_eq!(system, System { family: Family::Other, name: "Void Linux".to_owned() });
         assert_eq!(System::from_os_release("").name, "this system");
     }
 
