@@ -87,9 +87,20 @@ pub enum Delivery {
     },
 }
 
+/// On which way a packet was when this side lost it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// On its way out: it looks like loss forward.
+    Sending,
+    /// On its way in, after the reflector had answered: it looks like loss backward.
+    Receiving,
+}
+
 /// Packets that this side lost, at one place, by its one canonical counter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Drop {
+    /// On which way.
+    pub side: Side,
     /// Where.
     pub place: &'static str,
     /// The counter that showed it.

@@ -4,17 +4,8 @@
 use std::collections::BTreeMap;
 
 use crate::net::{Interface, NetError, statistics};
-use crate::port::Drop;
+use crate::port::{Drop, Side};
 use crate::report::model::DropPlace;
-
-/// On which way a packet was when it vanished.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Side {
-    /// Before it left this host: it looks like loss forward.
-    Sending,
-    /// After the reflector had answered it: it looks like loss backward.
-    Receiving,
-}
 
 /// A place that lost packets.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,10 +52,7 @@ pub(super) fn own_drops(
 ) -> Vec<OwnDrop> {
     let mut drops: Vec<OwnDrop> = port
         .iter()
-        .map(|drop| {
-            let is_sending = drop.place.contains("send") || drop.place.contains("sent");
-            own(if is_sending { Side::Sending } else { Side::Receiving }, drop.place, drop.counter.clone(), drop.count)
-        })
+        .map(|drop| own(drop.side, drop.place, drop.counter.clone(), drop.count))
         .collect();
     let seen = |side| drops.iter().filter(|drop| drop.side == side).map(|drop| drop.place.count).sum::<u64>();
     let (seen_sending, seen_receiving) = (seen(Side::Sending), seen(Side::Receiving));
@@ -128,8 +116,8 @@ mod tests {
         let before = reading(5, &[("rx_queue_0_drops", 1)]);
         let after = reading(9, &[("rx_queue_0_drops", 8)]);
         let port = [
-            Drop { place: "receive ring full", counter: "rx_ring_full".to_owned(), count: 7 },
-            Drop { place: "peer's ring full on sending", counter: "EBUSY".to_owned(), count: 4 },
+            Drop { side: Side::Receiving, place: "receive ring full", counter: "rx_ring_full".to_owned(), count: 7 },
+            Drop { side: Side::Sending, place: "peer's ring full on sending", counter: "EBUSY".to_owned(), count: 4 },
         ];
         let drops = own_drops("probe0", &before, &after, &port, 0);
         let counts: Vec<(Side, u64)> = drops.iter().map(|drop| (drop.side, drop.place.count)).collect();

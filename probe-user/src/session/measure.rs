@@ -12,7 +12,7 @@ use probe_wire::timestamp::{ErrorEstimate, TimestampFormat};
 use super::assemble::{Parts, measurement, next_hop, planned, statistics};
 use super::control::{EndSignals, runtime};
 use super::counters::{self, CounterDocument};
-use super::ledger::{InterfaceReading, OwnDrop, Side, own_drops};
+use super::ledger::{InterfaceReading, OwnDrop, own_drops};
 use super::prepare::{Prepared, prepare};
 use super::verdict::Uncharged;
 use crate::attach::{AttachOptions, Attachment, Host, Mode, PortGuard};
@@ -24,8 +24,8 @@ use crate::engine::{
 };
 use crate::net::Interface;
 use crate::port::socket::SocketPort;
-use crate::port::xsk::{XskOptions, XskPort};
-use crate::port::{Port, PortError};
+use crate::port::xsk::{self, XskOptions, XskPort};
+use crate::port::{Port, PortError, Side};
 use crate::report::advice::Failure;
 use crate::report::model::{
     self, CounterReadings, DropPlace, IntervalResult, IntervalSchema, Measurement, Path, Program, Report, Run, XdpMode,
@@ -40,7 +40,7 @@ const DENSE_PPS: f64 = 1_000.0;
 const PREFLIGHT_PATIENCE: Duration = Duration::from_secs(1);
 /// How often the controller looks.
 const TICK: Duration = Duration::from_millis(100);
-/// Numbers that are remembered of each stream at most: 2^29 packets in 64 MiB.
+/// Numbers that are remembered of each stream at most: more than 51 s at 10 Mpps, in at most 128 MiB.
 const MOST_OUTSTANDING: u64 = 1 << 29;
 
 /// Whoever watches a measurement.
@@ -89,12 +89,8 @@ struct PortFacts {
 
 impl Session<'_> {
     fn over_xdp(&self, observer: &mut impl Observer) -> Result<Report, Failure> {
-        let host = Host {
-            mac: self.interface.mac,
-            addresses: self.interface.addresses.iter().map(|address| address.address).collect(),
-            tai_utc_offset: self.tai_utc_offset(),
-        };
-        let attachment = Attachment::open(&self.interface.name, &host, &AttachOptions { mode: Mode::Native })?;
+        self.check_lengths()?;
+        let attachment = self.attach()?;
         let _log = super::reflect::start_log(&attachment, &self.configuration.log)?;
         let entry = PortEntry { role: Role::CAPTURE.0, ..PortEntry::default() };
         let guards: Vec<PortGuard> =
@@ -118,8 +114,32 @@ impl Session<'_> {
         self.run(port, &facts, attachment.as_ref(), observer)
     }
 
+    /// Refuses packets that one AF_XDP frame does not hold.
+    fn check_lengths(&self) -> Result<(), Failure> {
+        let most = xsk::LONGEST_PACKET;
+        match self.prepared.iter().map(|prepared| prepared.ip_length).max() {
+            Some(longest) if u32::from(longest) > most => Err(Failure {
+                help: Some(format!("give at most {most} with --size, or measure with --via socket")),
+                is_usage: true,
+                ..Failure::new(format!("packets of {longest} octets do not fit an AF_XDP frame, which holds {most}"))
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn attach(&self) -> Result<Attachment, Failure> {
+        let host = Host {
+            mac: self.interface.mac,
+            addresses: self.interface.addresses.iter().map(|address| address.address).collect(),
+            tai_utc_offset: self.tai_utc_offset(),
+        };
+        Ok(Attachment::open(&self.interface.name, &host, &AttachOptions { mode: Mode::Native })?)
+    }
+
     fn over_sockets(&self, observer: &mut impl Observer) -> Result<Report, Failure> {
         observer.note("via UDP sockets: departures are timed before the system call and arrivals by the kernel's stack, so that delays hold what the two add");
+        // A veth delivers what its peer sends by XDP_TX only while it has a program itself.
+        let _program = if self.interface.driver == "veth" { self.attach().ok() } else { None };
         let wires: Vec<_> = self.prepared.iter().map(|prepared| prepared.wire(0)).collect();
         let port = SocketPort::open(&self.interface.name, &wires, TaiClock)?;
         let facts = PortFacts {
@@ -450,7 +470,7 @@ impl From<PortError> for Failure {
     fn from(error: PortError) -> Self {
         let help = match error.source.raw_os_error() {
             Some(libc::EBUSY) => Some(
-                "another process has an AF_XDP socket on this queue: end it, or leave the queue to it with --queues"
+                "another process has an AF_XDP socket on this queue, and a queue takes one: end it first"
                     .to_owned(),
             ),
             Some(libc::EPERM) => {

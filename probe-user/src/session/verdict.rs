@@ -5,8 +5,9 @@ use std::time::Duration;
 use probe_metrics::Numbering;
 use probe_metrics::accumulator::StreamResult;
 
-use super::ledger::{OwnDrop, Side};
+use super::ledger::OwnDrop;
 use crate::engine::{Ending, ReflectorKind};
+use crate::port::Side;
 use crate::report::model::{Validity, Verdict};
 
 /// A mean departure error above this share of the stream's duration means that the sender did not keep up.

@@ -22,7 +22,7 @@ pub use self::truth::Truth;
 
 use self::path::{Lane, nanoseconds};
 use self::truth::{Ending, Ledger};
-use super::{ArrivalClock, Arrived, Delivery, Drop, Port, PortError, StreamWire};
+use super::{ArrivalClock, Arrived, Delivery, Drop, Port, PortError, Side, StreamWire};
 use crate::clock::{Clock, ManualClock};
 
 /// Packets that are taken between two flushes.
@@ -272,6 +272,7 @@ impl<C: Deref<Target = ManualClock>> Port for MemoryPort<C> {
 
     fn drops(&self) -> Result<Vec<Drop>, PortError> {
         Ok(vec![Drop {
+            side: Side::Receiving,
             place: "receive ring full",
             counter: "packets without room in memory".to_owned(),
             count: self.dropped,

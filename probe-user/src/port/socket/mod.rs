@@ -26,7 +26,7 @@ use probe_wire::stamp::{Reply, Stamp};
 use self::channel::Channel;
 use self::control::Ancillary;
 use self::kernel::{BATCH, Incoming};
-use super::{ArrivalClock, Arrived, Delivery, Drop, Port, PortError, StreamWire};
+use super::{ArrivalClock, Arrived, Delivery, Drop, Port, PortError, Side, StreamWire};
 use crate::clock::{Clock, tai_utc_offset};
 
 const NANOSECONDS: i64 = 1_000_000_000;
@@ -228,11 +228,13 @@ impl<C: Clock> Port for SocketPort<C> {
         let waiting: usize = self.channels.iter().map(Channel::waiting).sum();
         Ok(vec![
             Drop {
+                side: Side::Receiving,
                 place: "socket's receive buffer full",
                 counter: "SK_MEMINFO_DROPS, at most Udp RcvbufErrors and MemErrors".to_owned(),
                 count: dropped.min(without_room),
             },
             Drop {
+                side: Side::Sending,
                 place: "never sent: no room in the kernel",
                 counter: "packets kept after sendmmsg ENOBUFS or EAGAIN".to_owned(),
                 count: waiting as u64,

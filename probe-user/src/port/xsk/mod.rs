@@ -13,7 +13,7 @@ use nix::sys::time::TimeSpec;
 use probe_wire::stamp::Stamp;
 
 use self::rings::{Layout, Rings};
-use super::{ArrivalClock, Delivery, Directory, Drop, Port, PortError, StreamWire, Template};
+use super::{ArrivalClock, Delivery, Directory, Drop, Port, PortError, Side, StreamWire, Template};
 use crate::clock::Clock;
 
 /// How long a queue that was closed a moment ago may stay busy.
@@ -24,6 +24,9 @@ const TRANSMIT_FRAMES: u32 = 2048;
 const RECEIVE_FRAMES: u32 = 4096;
 /// Frames that one call takes from one queue.
 const RECEIVE_BATCH: usize = 64;
+
+/// Octets of the longest IP packet that the port sends and receives: one that fits into one frame.
+pub const LONGEST_PACKET: u32 = rings::LONGEST_PACKET;
 
 /// Where and how a port is opened.
 #[derive(Clone, Debug)]
@@ -158,15 +161,17 @@ impl<C: Clock> Port for XskPort<C> {
         let mut drops = Vec::new();
         for (queue, rings) in self.queues.iter().enumerate() {
             let statistics = rings.statistics().map_err(|source| self.error("reading AF_XDP statistics", source))?;
-            let mut add = |place, counter: &str, count| {
-                drops.push(Drop { place, counter: format!("XDP_STATISTICS.{counter} of queue {queue}"), count });
+            let mut add = |side, place, counter: &str, count| {
+                let counter = format!("XDP_STATISTICS.{counter} of queue {queue}");
+                drops.push(Drop { side, place, counter, count });
             };
             // rx_dropped counts an empty fill ring too: one loss, two counters, and this is the canonical one.
-            add("receive ring full", "rx_ring_full", statistics.rx_ring_full());
-            add("no frame to receive into", "rx_dropped", statistics.rx_dropped());
-            add("invalid descriptor sent", "tx_invalid_descs", statistics.tx_invalid_descs());
-            add("invalid descriptor received", "rx_invalid_descs", statistics.rx_invalid_descs());
+            add(Side::Receiving, "receive ring full", "rx_ring_full", statistics.rx_ring_full());
+            add(Side::Receiving, "no frame to receive into", "rx_dropped", statistics.rx_dropped());
+            add(Side::Sending, "invalid descriptor sent", "tx_invalid_descs", statistics.tx_invalid_descs());
+            add(Side::Receiving, "invalid descriptor received", "rx_invalid_descs", statistics.rx_invalid_descs());
             drops.push(Drop {
+                side: Side::Sending,
                 place: "peer's ring full on sending",
                 counter: format!("sendto EBUSY of queue {queue}"),
                 count: rings.refused(),

@@ -20,12 +20,16 @@ use xsk_rs::{CompQueue, FillQueue, RxQueue, Socket, TxQueue, Umem};
 
 use crate::port::Template;
 
-/// Octets that the kernel keeps in front of each frame (XDP_PACKET_HEADROOM), and a margin behind it.
-const FRAME_OVERHEAD: u32 = 256 + Arrival::LENGTH as u32 + 64;
+/// Octets that the kernel keeps in front of each frame (XDP_PACKET_HEADROOM), where `capture` writes too, and a margin
+/// behind it.
+const FRAME_OVERHEAD: u32 = 256 + 64;
 /// Packets after which the kernel is told of those taken so far; its own limit for one call in copy mode.
 const TRANSMIT_BATCH: usize = 32;
 /// Calls that one flush may make before it lets the engine see to other things.
 const CALLS_PER_FLUSH: usize = 4;
+
+/// The longest IP packet that one frame holds: a page less what the kernel keeps of it and the link's header with tags.
+pub(super) const LONGEST_PACKET: u32 = 4096 - FRAME_OVERHEAD - 22;
 
 /// How much memory a queue gets, and for what.
 #[derive(Clone, Copy, Debug)]
@@ -67,12 +71,10 @@ pub(super) struct Rings {
 impl Rings {
     /// Binds a queue. The interface's program is left alone: it is `attach`'s.
     pub(super) fn bind(interface: &str, queue: u32, layout: &Layout) -> io::Result<Self> {
-        let frame_size = (layout.mtu + 22 + FRAME_OVERHEAD).next_power_of_two().max(XDP_UMEM_MIN_CHUNK_SIZE).min(4096);
+        let frame_size = (layout.mtu + 22 + FRAME_OVERHEAD).next_power_of_two().clamp(XDP_UMEM_MIN_CHUNK_SIZE, 4096);
         let transmit_ring = layout.transmit_frames.max(2);
         let umem_configuration = UmemConfig::builder()
             .frame_size(FrameSize::new(frame_size).map_err(io::Error::other)?)
-            // What `capture` puts in front of a frame is then the frame's whole headroom.
-            .frame_headroom(Arrival::LENGTH as u32)
             .fill_queue_size(QueueSize::new(layout.receive_frames).map_err(io::Error::other)?)
             .comp_queue_size(QueueSize::new(transmit_ring).map_err(io::Error::other)?)
             .build()
@@ -233,15 +235,11 @@ impl Rings {
         }
         for frame in &mut frames[..count] {
             // SAFETY: the frame is of this memory and came from the receive ring: nobody else reads or writes it.
-            let (mut headroom, data) = unsafe { self.umem.frame_mut(frame) };
-            headroom.cursor().set_pos(Arrival::LENGTH);
-            let front = headroom.contents_mut().first_chunk_mut::<{ Arrival::LENGTH }>();
-            let arrival = front.and_then(|front| {
-                let arrival = Arrival::parse(front);
-                // So that the next frame here cannot be taken for one that has a time.
-                *front = [0; Arrival::LENGTH];
-                arrival
-            });
+            let mut data = unsafe { self.umem.data_mut(frame) };
+            let front = data.contents_mut().as_mut_ptr().wrapping_sub(Arrival::LENGTH).cast::<[u8; Arrival::LENGTH]>();
+            // SAFETY: the kernel keeps 256 octets in front of each frame's data for this, in the same mapping, and octets
+            // have no alignment. They are zeroed so that the next frame here cannot be taken for one that has a time.
+            let arrival = unsafe { Arrival::parse(&front.replace([0; Arrival::LENGTH])) };
             show(data.contents(), arrival);
         }
         let mut returned = 0;
