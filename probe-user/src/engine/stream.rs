@@ -41,6 +41,8 @@ pub enum Ending {
     Stopped,
     /// Its reflector fell silent.
     Silent,
+    /// The user ended it, and did not wait for the packets that were still out: they count as lost, and may not be.
+    Abandoned,
 }
 
 /// What a stream found.
@@ -161,6 +163,13 @@ impl Running {
         }
     }
 
+    /// Waits for nothing more, although packets may be out.
+    pub(super) fn abandon(&mut self, now_ns: i64) {
+        if !self.is_done(now_ns) {
+            self.ending = Ending::Abandoned;
+        }
+    }
+
     /// Takes a reply in.
     #[inline]
     pub(super) fn arrived(&mut self, arrived: &Arrived) {
@@ -219,8 +228,12 @@ impl Running {
         self.reflector_error_estimate = Some(reply.reflector.error_estimate);
         widen(&mut self.forward_ttl, reply.sender_ttl);
         widen(&mut self.backward_ttl, arrived.ttl);
-        // The weight of RFC 6298 section 2.3; for the progress line alone.
-        self.smoothed_round_trip_ns += (observation.round_trip_total_ns() - self.smoothed_round_trip_ns) / 8;
+        // As in RFC 6298 section 2; for the progress line alone.
+        let round_trip_ns = observation.round_trip_total_ns();
+        self.smoothed_round_trip_ns = match self.smoothed_round_trip_ns {
+            0 => round_trip_ns,
+            smoothed => smoothed + (round_trip_ns - smoothed) / 8,
+        };
     }
 
     /// The stamp of a sentinel, if one is due: packets are missing at the end, and none has told on which way.
@@ -244,8 +257,12 @@ impl Running {
         if self.next_departure_ns.is_some() {
             return false;
         }
-        let waited_enough = self.last_departure_ns.is_none_or(|last| now_ns >= last + self.plan.metrics.tmax_ns);
-        waited_enough || self.metrics.outstanding() == 0
+        now_ns >= self.deadline_ns() || self.metrics.outstanding() == 0
+    }
+
+    /// When the last packet has been waited for long enough.
+    fn deadline_ns(&self) -> i64 {
+        self.last_departure_ns.map_or(i64::MIN, |last| last.saturating_add(self.plan.metrics.tmax_ns))
     }
 
     /// True when packets leave and nothing has come back for so long.
@@ -253,16 +270,11 @@ impl Running {
         self.next_departure_ns.is_some() && self.unanswered_since_ns.is_some_and(|since| now_ns - since > patience_ns)
     }
 
-    /// When something is to be done next without any reply.
-    pub(super) fn next_event_ns(&self) -> i64 {
-        self.next_departure_ns.unwrap_or_else(|| {
-            let deadline = self.last_departure_ns.map_or(0, |last| last + self.plan.metrics.tmax_ns);
-            if self.sentinels_answered == 0 && self.sentinels_sent < MOST_SENTINELS {
-                deadline.min(self.next_sentinel_ns)
-            } else {
-                deadline
-            }
-        })
+    /// When something is to be done next without any reply; `None` when the stream is done. Sentinels leave when the
+    /// house is kept, and are no event of their own.
+    #[inline]
+    pub(super) fn next_event_ns(&self, now_ns: i64) -> Option<i64> {
+        self.next_departure_ns.or_else(|| (!self.is_done(now_ns)).then(|| self.deadline_ns()))
     }
 
     pub(super) fn finish(self) -> StreamOutcome {
