@@ -100,7 +100,7 @@ fn no_number_is_given_twice_on_several_processors() {
 /// The first packets of a session on every processor at the same moment, many times: one session begins.
 #[test]
 fn a_session_begins_once_on_several_processors() {
-    const ROUNDS: u16 = 2_000;
+    const ROUNDS: u16 = 500;
 
     if !require::xdp_programs() {
         return;
