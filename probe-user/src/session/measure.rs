@@ -470,8 +470,7 @@ impl From<PortError> for Failure {
     fn from(error: PortError) -> Self {
         let help = match error.source.raw_os_error() {
             Some(libc::EBUSY) => Some(
-                "another process has an AF_XDP socket on this queue, and a queue takes one: end it first"
-                    .to_owned(),
+                "another process has an AF_XDP socket on this queue, and a queue takes one: end it first".to_owned(),
             ),
             Some(libc::EPERM) => {
                 Some("run as root, or give the program CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK".to_owned())
