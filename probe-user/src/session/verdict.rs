@@ -163,7 +163,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
         Ending::Complete => {}
         Ending::Stopped => say(Verdict::Valid, "the user ended the run early".to_owned()),
         Ending::Silent => {
-            say(Verdict::Valid, format!("the stream was stopped: nothing came back for {:?}", evidence.stop_after))
+            say(Verdict::Valid, format!("the stream was stopped: nothing came back for {:?}", evidence.stop_after));
         }
     }
     if evidence.untimed > 0 {
