@@ -1,1 +1,1 @@
-
+//! Benches: what a packet costs, and what the kernel's own work beside it costs.

@@ -115,6 +115,10 @@ fn refuse_strangers(
 }
 
 /// True when the packet's destination is one of the interface's addresses or configured.
+#[allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a copy would lose the alignment that the verifier asks for"
+)]
 #[inline(always)]
 pub(crate) fn is_own_address(packet: Packet, datagram: &Datagram) -> bool {
     let destination = match datagram.version {
