@@ -14,6 +14,10 @@ use crate::port::{ArrivalClock, Arrived};
 const FIRST_SENTINEL_NS: i64 = 10_000_000;
 /// More than these would not tell more.
 const MOST_SENTINELS: u64 = 16;
+/// When nothing is missing any more, copies are listened for so much longer, from the last arrival.
+const LINGER_NS: i64 = 50_000_000;
+/// Fewer packets without a reply are loss, not silence, however long it lasts.
+const FEWEST_FOR_SILENCE: u64 = 3;
 
 /// What a stream is to do.
 #[derive(Clone, Debug)]
@@ -80,6 +84,9 @@ pub(super) struct Running {
     last_departure_ns: Option<i64>,
     /// When the first packet left that no reply has followed.
     unanswered_since_ns: Option<i64>,
+    last_arrival_ns: i64,
+    /// How many have left since the last reply.
+    unanswered: u64,
     sentinels_sent: u64,
     sentinels_answered: u64,
     next_sentinel_ns: i64,
@@ -106,6 +113,8 @@ impl Running {
             first_departure_ns: None,
             last_departure_ns: None,
             unanswered_since_ns: None,
+            last_arrival_ns: start_ns,
+            unanswered: 0,
             sentinels_sent: 0,
             sentinels_answered: 0,
             next_sentinel_ns: 0,
@@ -140,12 +149,9 @@ impl Running {
         self.metrics.on_sent(1);
         self.metrics.departure(actual_ns - intended_ns);
         self.sent += 1;
-        if self.unanswered_since_ns.is_none() {
-            self.unanswered_since_ns = Some(actual_ns);
-        }
-        if self.first_departure_ns.is_none() {
-            self.first_departure_ns = Some(actual_ns);
-        }
+        self.unanswered_since_ns.get_or_insert(actual_ns);
+        self.unanswered += 1;
+        self.first_departure_ns.get_or_insert(actual_ns);
         self.last_departure_ns = Some(actual_ns);
         self.next_departure_ns = self.plan.schedule.next().map(|at| self.start_ns.saturating_add_unsigned(at));
         if self.next_departure_ns.is_none() {
@@ -210,7 +216,9 @@ impl Running {
             return;
         }
         self.metrics.observe(&observation);
+        self.last_arrival_ns = arrived.received_ns;
         self.unanswered_since_ns = None;
+        self.unanswered = 0;
         self.arrivals[match arrived.clock {
             ArrivalClock::Driver => 0,
             ArrivalClock::Kernel => 1,
@@ -245,24 +253,33 @@ impl Running {
             return false;
         }
         let waited_enough = self.last_departure_ns.is_none_or(|last| now_ns >= last + self.plan.metrics.tmax_ns);
-        waited_enough || self.metrics.outstanding() == 0
+        waited_enough || self.metrics.outstanding() == 0 && now_ns >= self.last_arrival_ns + LINGER_NS
     }
 
-    /// True when packets leave and nothing has come back for so long.
+    /// True when several packets have left and nothing has come back for so long.
     pub(super) fn is_silent(&self, now_ns: i64, patience_ns: i64) -> bool {
-        self.next_departure_ns.is_some() && self.unanswered_since_ns.is_some_and(|since| now_ns - since > patience_ns)
+        self.next_departure_ns.is_some()
+            && self.unanswered >= FEWEST_FOR_SILENCE
+            && self.unanswered_since_ns.is_some_and(|since| now_ns - since > patience_ns)
     }
 
-    /// When something is to be done next without any reply.
-    pub(super) fn next_event_ns(&self) -> i64 {
-        self.next_departure_ns.unwrap_or_else(|| {
-            let deadline = self.last_departure_ns.map_or(0, |last| last + self.plan.metrics.tmax_ns);
-            if self.sentinels_answered == 0 && self.sentinels_sent < MOST_SENTINELS {
-                deadline.min(self.next_sentinel_ns)
-            } else {
-                deadline
-            }
-        })
+    /// When something is to be done next without any reply; never, for a stream that is done.
+    pub(super) fn next_event_ns(&self, now_ns: i64) -> i64 {
+        if let Some(departure) = self.next_departure_ns {
+            return departure;
+        }
+        if self.is_done(now_ns) {
+            return i64::MAX;
+        }
+        if self.metrics.outstanding() == 0 {
+            return self.last_arrival_ns + LINGER_NS;
+        }
+        let deadline = self.last_departure_ns.map_or(now_ns, |last| last + self.plan.metrics.tmax_ns);
+        if self.sentinels_answered == 0 && self.sentinels_sent < MOST_SENTINELS {
+            deadline.min(self.next_sentinel_ns)
+        } else {
+            deadline
+        }
     }
 
     pub(super) fn finish(self) -> StreamOutcome {

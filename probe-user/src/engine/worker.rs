@@ -185,10 +185,11 @@ impl<P: Port, C: Clock> Worker<P, C> {
 
     /// Sleeps if there is time for it; a short wait is spun away, since the kernel would wake too late.
     fn rest(&mut self, now_ns: i64, next_housekeeping_ns: i64) -> Result<(), PortError> {
-        let next_event_ns = self.streams.iter().map(Running::next_event_ns).min().unwrap_or(now_ns);
+        let next_event_ns = self.streams.iter().map(|stream| stream.next_event_ns(now_ns)).min().unwrap_or(now_ns);
         let has_departure = self.streams.iter().any(|stream| stream.next_departure_ns.is_some());
         let early = if has_departure { WAKE_EARLY_NS } else { 0 };
-        let sleep = (next_event_ns - now_ns - early).min(next_housekeeping_ns - now_ns).min(LONGEST_SLEEP_NS);
+        let sleep =
+            next_event_ns.saturating_sub(now_ns + early).min(next_housekeeping_ns - now_ns).min(LONGEST_SLEEP_NS);
         if sleep > WAKE_EARLY_NS {
             return self.port.wait(Duration::from_nanos(sleep.unsigned_abs()));
         }
