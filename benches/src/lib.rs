@@ -1,1 +1,1 @@
-//! Benches: what a packet costs, and what the kernel's own work beside it costs.
+//! How fast Leadline is: its parts by themselves (`benches/`), and the whole beside a bare loop (`src/bin/loop`).
