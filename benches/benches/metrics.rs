@@ -3,8 +3,7 @@
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use probe_metrics::{
-    DirectionalLoss, Distribution, Observation, Reception, Reordering, StreamAccumulator,
-    StreamConfiguration,
+    DirectionalLoss, Distribution, Observation, Reception, Reordering, StreamAccumulator, StreamConfiguration,
 };
 use std::hint::black_box;
 
@@ -74,11 +73,7 @@ fn each_family(criterion: &mut Criterion) {
                 black_box(reordering.observe(reply.sequence));
             }
         };
-        bencher.iter_batched_ref(
-            || Reordering::new(1 << 14),
-            observe,
-            BatchSize::PerIteration,
-        );
+        bencher.iter_batched_ref(|| Reordering::new(1 << 14), observe, BatchSize::PerIteration);
     });
     group.bench_function("direction", |bencher| {
         let finder = || DirectionalLoss::new(DirectionalLoss::DEFAULT_WINDOW, 0);

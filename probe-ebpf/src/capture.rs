@@ -30,13 +30,21 @@ pub(crate) fn capture(
     if !is_own_address(packet, datagram) {
         return Err(Counter::OTHER_ADDRESS);
     }
-    if put_in_front(context, &Arrival::at(received_ns)).is_none() {
-        // User space sees that the time is missing, takes its own and says so.
-        count(u32::from(entry.slot), Counter::NO_METADATA);
-    }
+    let is_timed = put_in_front(context, &Arrival::at(received_ns)).is_some();
     match SOCKETS.redirect(context.rx_queue_index(), u64::from(XDP_PASS)) {
-        Ok(XDP_REDIRECT) => Ok((XDP_REDIRECT, Counter::CAPTURED)),
-        _ => Err(Counter::NO_SOCKET),
+        Ok(XDP_REDIRECT) => {
+            if !is_timed {
+                // User space sees that the time is missing, takes its own and says so.
+                count(u32::from(entry.slot), Counter::NO_METADATA);
+            }
+            Ok((XDP_REDIRECT, Counter::CAPTURED))
+        }
+        _ => {
+            if is_timed {
+                take_from_front(context);
+            }
+            Err(Counter::NO_SOCKET)
+        }
     }
 }
 
@@ -54,4 +62,12 @@ fn put_in_front(context: &XdpContext, arrival: &Arrival) -> Option<()> {
     // SAFETY: the comparison above keeps the value before the frame; the kernel aligns metadata to 4 octets only.
     unsafe { (at as *mut Arrival).write_unaligned(*arrival) };
     Some(())
+}
+
+/// The kernel gets a frame as it came, without metadata that would part it from others of its flow.
+#[inline(always)]
+fn take_from_front(context: &XdpContext) {
+    // SAFETY: the context is the one that the kernel passed in; packet pointers are not used after this call. It cannot
+    // fail: what is taken away was put there.
+    let _ = unsafe { bpf_xdp_adjust_meta(context.as_ptr().cast(), Arrival::LENGTH as i32) };
 }

@@ -1,6 +1,11 @@
 //! Programs that do nothing of Leadline's work, for comparison: what they cost, any program at this hook costs.
 #![no_std]
 #![no_main]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "the entry points that the attribute makes are public and nobody's to read"
+)]
 #![allow(unsafe_code, reason = "packet pointers are the kernel's; the verifier checks them")]
 
 use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_TX};

@@ -7,6 +7,11 @@
 #![no_main]
 #![feature(core_intrinsics)]
 #![allow(internal_features, reason = "a fetch-and-add with its result has no stable form on this target")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    reason = "the entry points that the attribute makes are public and nobody's to read"
+)]
 #![allow(unsafe_code, reason = "packet pointers, map values and helpers are the kernel's; the verifier checks them")]
 
 mod capture;

@@ -35,7 +35,7 @@ pub(crate) fn reflect(
     let header = IpHeader::read(packet, datagram).ok_or(Counter::MALFORMED)?;
     refuse_strangers(packet, datagram, &header, entry, control)?;
 
-    let request = read_request(packet, datagram).ok_or(Counter::TOO_SHORT)?;
+    let request = read_request(packet, datagram).ok_or(Counter::NO_ROOM)?;
     let (sequence, counter) = if entry.has(PortEntry::STATELESS) {
         (request.sequence, Counter::STATELESS)
     } else {
@@ -82,8 +82,11 @@ fn refuse_strangers(
     entry: &PortEntry,
     control: &Control,
 ) -> Result<(), Counter> {
-    let destination_mac = packet.read::<6>(0).ok_or(Counter::MALFORMED)?;
-    if destination_mac[0] & 1 != 0 || is_group_or_nobody(&header.destination) || is_group_or_nobody(&header.source) {
+    let [destination_mac @ .., source_mac, _, _, _, _, _] = packet.read::<12>(0).ok_or(Counter::MALFORMED)?;
+    // The first octet of a link address says whether it names a group (IEEE 802).
+    let to_or_from_group = (destination_mac[0] | source_mac) & 1 != 0;
+    let is_nobody = |address: &[u8; 16]| is_group_or_nobody(datagram.version, address);
+    if to_or_from_group || is_nobody(&header.destination) || is_nobody(&header.source) {
         return Err(Counter::GROUP_ADDRESS);
     }
     if destination_mac != control.mac {
@@ -112,6 +115,10 @@ fn refuse_strangers(
 }
 
 /// True when the packet's destination is one of the interface's addresses or configured.
+#[allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a copy would lose the alignment that the verifier asks for"
+)]
 #[inline(always)]
 pub(crate) fn is_own_address(packet: Packet, datagram: &Datagram) -> bool {
     let destination = match datagram.version {
@@ -132,9 +139,14 @@ fn is_allowed(port: u16, source: &[u8; 16]) -> bool {
 }
 
 /// The request's stamp; one of TWAMP's shortest has no room for an SSID.
+///
+/// `None` when the octets that the reply takes the place of go on in a second buffer of the driver's. To learn so while
+/// writing would be too late: the kernel would get half a reply.
 #[inline(always)]
 fn read_request(packet: Packet, datagram: &Datagram) -> Option<Stamp> {
     let at = datagram.payload_offset();
+    let last = datagram.payload_length().min(BASE).checked_sub(1)?;
+    packet.read::<1>(at + last)?;
     if datagram.payload_length() >= Stamp::LENGTH {
         return Some(Stamp::parse(&packet.read::<{ Stamp::LENGTH }>(at)?));
     }

@@ -54,9 +54,8 @@ pub struct Summary {
 impl Distribution {
     /// An empty distribution. It takes about 230 KiB, of which only what is written becomes resident.
     pub fn new() -> Self {
-        let histogram =
-            Histogram::new_with_bounds(1, HIGHEST_RESOLVED_NS as u64, SIGNIFICANT_DIGITS)
-                .expect("the bounds are constants that satisfy the histogram: 1 * 2 <= highest");
+        let histogram = Histogram::new_with_bounds(1, HIGHEST_RESOLVED_NS as u64, SIGNIFICANT_DIGITS)
+            .expect("the bounds are constants that satisfy the histogram: 1 * 2 <= highest");
         Self {
             histogram,
             count: 0,

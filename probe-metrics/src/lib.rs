@@ -18,8 +18,7 @@ pub mod reordering;
 pub mod sequence;
 
 pub use accumulator::{
-    ConfigurationError, Counts, IntervalAccumulator, StreamAccumulator, StreamConfiguration,
-    StreamResult,
+    ConfigurationError, Counts, IntervalAccumulator, StreamAccumulator, StreamConfiguration, StreamResult,
 };
 pub use direction::{DirectionalLoss, Directions, Numbering};
 pub use distribution::{Distribution, Summary};

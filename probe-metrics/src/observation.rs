@@ -48,10 +48,7 @@ impl Observation {
         if !self.has_reflector_times {
             return None;
         }
-        Some(
-            self.reflector_sent_ns
-                .saturating_sub(self.reflector_received_ns),
-        )
+        Some(self.reflector_sent_ns.saturating_sub(self.reflector_received_ns))
     }
 
     /// (T4 - T1) - (T3 - T2): round-trip delay of the network alone, in nanoseconds; `None` without the reflector's

@@ -140,11 +140,7 @@ impl Reordering {
             self.recent.pop_front();
         }
         // The first packet opens the stream: whatever is smaller came after it, so it counts as a jump from 0.
-        self.recent.push_back(Discontinuity {
-            expected: expected.unwrap_or(0),
-            sequence,
-            arrival,
-        });
+        self.recent.push_back(Discontinuity { expected: expected.unwrap_or(0), sequence, arrival });
     }
 
     fn reordered(&mut self, sequence: u64, arrival: u64) -> Extent {
@@ -197,11 +193,7 @@ mod tests {
         let (extents, reordering) = observed(&[0, 2, 4, 6, 1, 5], 1);
         assert_eq!(extents[4], Some(Extent::MoreThan(1)));
         assert_eq!(extents[5], Some(Extent::Exact(2)));
-        assert_eq!(
-            reordering.summary().max_extent,
-            Some(Extent::MoreThan(1)),
-            "at least 2 is known, as more than 1"
-        );
+        assert_eq!(reordering.summary().max_extent, Some(Extent::MoreThan(1)), "at least 2 is known, as more than 1");
     }
 
     #[test]

@@ -48,11 +48,7 @@ pub const fn nearest<const BITS: u32>(wire: u32, reference: u64) -> Option<u64> 
     const { assert!(BITS >= 1 && BITS <= 32) };
     let ahead = (wire as u64).wrapping_sub(reference) & range_mask::<BITS>();
     let half = 1 << (BITS - 1);
-    if ahead < half {
-        reference.checked_add(ahead)
-    } else {
-        reference.checked_sub((1 << BITS) - ahead)
-    }
+    if ahead < half { reference.checked_add(ahead) } else { reference.checked_sub((1 << BITS) - ahead) }
 }
 
 const fn range_mask<const BITS: u32>() -> u64 {
@@ -69,10 +65,7 @@ mod tests {
         let wire = [u32::MAX - 1, 0, u32::MAX, 1];
         let numbers: Vec<_> = wire.iter().map(|&w| unwrapper.extend(w)).collect();
         let end = 1_u64 << 32;
-        assert_eq!(
-            numbers,
-            [Some(end - 2), Some(end), Some(end - 1), Some(end + 1)]
-        );
+        assert_eq!(numbers, [Some(end - 2), Some(end), Some(end - 1), Some(end + 1)]);
     }
 
     #[test]

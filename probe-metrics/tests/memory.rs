@@ -1,9 +1,7 @@
 //! All memory is taken at construction: the hot path allocates nothing, whatever comes in.
 
 use assert_no_alloc::{AllocDisabler, assert_no_alloc};
-use probe_metrics::{
-    IntervalAccumulator, Numbering, Observation, StreamAccumulator, StreamConfiguration,
-};
+use probe_metrics::{IntervalAccumulator, Numbering, Observation, StreamAccumulator, StreamConfiguration};
 
 #[global_allocator]
 static ALLOCATOR: AllocDisabler = AllocDisabler;

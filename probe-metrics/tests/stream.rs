@@ -1,8 +1,8 @@
 //! One stream, all metrics together.
 
 use probe_metrics::{
-    Arrival, ConfigurationError, Counts, IntervalAccumulator, Numbering, Observation,
-    StreamAccumulator, StreamConfiguration,
+    Arrival, ConfigurationError, Counts, IntervalAccumulator, Numbering, Observation, StreamAccumulator,
+    StreamConfiguration,
 };
 
 const TMAX: i64 = 3_000_000_000;
@@ -47,15 +47,7 @@ fn one_of_everything() {
     assert_eq!(stream.outstanding(), 3);
 
     let result = stream.finish();
-    let expected = Counts {
-        sent: 10,
-        received: 5,
-        late: 1,
-        duplicates: 1,
-        reordered: 1,
-        corrupted: 1,
-        foreign: 1,
-    };
+    let expected = Counts { sent: 10, received: 5, late: 1, duplicates: 1, reordered: 1, corrupted: 1, foreign: 1 };
     assert_eq!(result.counts, expected);
     assert_eq!((result.lost, result.beyond), (3, 1));
     assert_eq!(result.lost_forward(), Some(2));
@@ -80,10 +72,7 @@ fn one_of_everything() {
 
 #[test]
 fn a_stateless_reflector_leaves_every_loss_unattributable() {
-    let configuration = StreamConfiguration {
-        stateful: false,
-        ..StreamConfiguration::new(TMAX, 10)
-    };
+    let configuration = StreamConfiguration { stateful: false, ..StreamConfiguration::new(TMAX, 10) };
     let mut stream = StreamAccumulator::new(&configuration).unwrap();
     stream.on_sent(3);
     stream.observe(&reply(1, 1));
@@ -115,12 +104,7 @@ fn without_the_reflectors_times_only_the_total_is_defined() {
     stream.observe(&observation);
     let result = stream.finish();
     assert_eq!(result.round_trip_total.count(), 1);
-    for delays in [
-        &result.round_trip,
-        &result.forward,
-        &result.backward,
-        &result.residence,
-    ] {
+    for delays in [&result.round_trip, &result.forward, &result.backward, &result.residence] {
         assert_eq!(delays.summary().mean_ns, None);
     }
 }
@@ -134,10 +118,7 @@ fn a_reflectors_clock_ahead_makes_backward_delays_negative_and_nothing_else_wron
     observation.reflector_sent_ns += 1_000_000;
     stream.observe(&observation);
     let result = stream.finish();
-    assert_eq!(
-        (result.backward.count(), result.backward.negative()),
-        (0, 1)
-    );
+    assert_eq!((result.backward.count(), result.backward.negative()), (0, 1));
     assert_eq!(result.round_trip.summary().min_ns, Some(700));
 }
 
@@ -173,10 +154,7 @@ fn intervals_add_up_to_the_stream() {
 
 #[test]
 fn departures_count_from_their_intended_time() {
-    let configuration = StreamConfiguration {
-        late_departure_ns: 100,
-        ..StreamConfiguration::new(TMAX, 10)
-    };
+    let configuration = StreamConfiguration { late_departure_ns: 100, ..StreamConfiguration::new(TMAX, 10) };
     let mut stream = StreamAccumulator::new(&configuration).unwrap();
     for error in [-20, 0, 100, 101] {
         stream.departure(error);
@@ -192,15 +170,7 @@ fn departures_count_from_their_intended_time() {
 fn a_configuration_out_of_range_is_refused_by_name() {
     let configuration = StreamConfiguration::new(0, 10);
     let error = StreamAccumulator::new(&configuration).unwrap_err();
-    assert_eq!(
-        error,
-        ConfigurationError {
-            field: "tmax_ns",
-            value: 0,
-            least: 1,
-            greatest: i64::MAX.into()
-        }
-    );
+    assert_eq!(error, ConfigurationError { field: "tmax_ns", value: 0, least: 1, greatest: i64::MAX.into() });
     assert!(error.to_string().starts_with("tmax_ns is 0"));
     let configuration = StreamConfiguration::new(TMAX, 1 << 40);
     assert!(StreamAccumulator::new(&configuration).is_err());

@@ -2,8 +2,8 @@
 //! (late time, byte offset, n-reordering, delay variation and others) are left aside.
 
 use probe_metrics::{
-    Arrival, Counts, Distribution, Extent, Observation, Reception, Reordering, StreamAccumulator,
-    StreamConfiguration, StreamResult, Unwrapper,
+    Arrival, Counts, Distribution, Extent, Observation, Reception, Reordering, StreamAccumulator, StreamConfiguration,
+    StreamResult, Unwrapper,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -16,11 +16,7 @@ fn vector(id: &str) -> Vector {
     let file: Value = serde_json::from_str(include_str!("vectors.json")).unwrap();
     let all = file["vectors"].as_array().unwrap();
     let found = all.iter().find(|v| v["id"] == id);
-    Vector(
-        found
-            .unwrap_or_else(|| panic!("vectors.json has no {id}"))
-            .clone(),
-    )
+    Vector(found.unwrap_or_else(|| panic!("vectors.json has no {id}")).clone())
 }
 
 impl Vector {
@@ -49,10 +45,7 @@ fn numbers(value: &Value) -> Vec<i64> {
 fn assert_close(measured: f64, expected: &Value) {
     let expected = expected.as_f64().unwrap();
     let tolerance = 1e-6_f64.max(expected.abs() * 1e-9);
-    assert!(
-        (measured - expected).abs() <= tolerance,
-        "{measured}, not {expected}"
-    );
+    assert!((measured - expected).abs() <= tolerance, "{measured}, not {expected}");
 }
 
 /// What reordering says of a list of arrivals, by the definition's names.
@@ -67,21 +60,14 @@ struct Reordered {
 fn reordered(arrivals: &[i64]) -> Reordered {
     let mut books = Reception::new(1 << 17);
     books.on_sent(1 << 17);
-    let mut found = Reordered {
-        packets: vec![],
-        extents: BTreeMap::new(),
-        metric: Reordering::new(16),
-        duplicates: 0,
-    };
+    let mut found = Reordered { packets: vec![], extents: BTreeMap::new(), metric: Reordering::new(16), duplicates: 0 };
     for &number in arrivals {
         let sequence = number as u64;
         if books.arrive(sequence, 0, 1) != Arrival::First {
             continue;
         }
         if let Some(extent) = found.metric.observe(sequence) {
-            let Extent::Exact(extent) = extent else {
-                panic!("{number} has {extent:?}")
-            };
+            let Extent::Exact(extent) = extent else { panic!("{number} has {extent:?}") };
             found.packets.push(number);
             found.extents.insert(number.to_string(), extent as i64);
         }
@@ -101,11 +87,7 @@ fn assert_reordering(id: &str) {
     }
     for name in ["singleton_reordered", "x"] {
         if let Some(count) = expected.get(name) {
-            assert_eq!(
-                found.packets.len() as u64,
-                count.as_u64().unwrap(),
-                "{id} {name}"
-            );
+            assert_eq!(found.packets.len() as u64, count.as_u64().unwrap(), "{id} {name}");
         }
     }
     if let Some(extents) = expected.get("extent") {
@@ -168,18 +150,11 @@ fn rollover_of_16_bits() {
     let vector = vector("reorder-rollover-16");
     let mut unwrapper = Unwrapper::<16>::with_bits();
     let wire = vector.numbers("arrival");
-    let unwrapped: Vec<i64> = wire
-        .iter()
-        .map(|&number| unwrapper.extend(number as u32).unwrap() as i64)
-        .collect();
+    let unwrapped: Vec<i64> = wire.iter().map(|&number| unwrapper.extend(number as u32).unwrap() as i64).collect();
     assert_eq!(unwrapped, numbers(vector.expected("unwrapped")));
     let found = reordered(&unwrapped);
-    assert_eq!(
-        found.packets,
-        numbers(vector.expected("reordered_unwrapped"))
-    );
-    let extents: BTreeMap<String, i64> =
-        serde_json::from_value(vector.expected("extent").clone()).unwrap();
+    assert_eq!(found.packets, numbers(vector.expected("reordered_unwrapped")));
+    let extents: BTreeMap<String, i64> = serde_json::from_value(vector.expected("extent").clone()).unwrap();
     assert_eq!(found.extents, extents);
 }
 
@@ -235,10 +210,7 @@ fn percentiles_of_rfc_2330() {
 fn median_of_an_even_count() {
     let vector = vector("rfc2330-median-even");
     let sample = shifted(&vector.numbers("sample"));
-    assert_close(
-        sample.median().unwrap() - SHIFT as f64,
-        vector.expected("median"),
-    );
+    assert_close(sample.median().unwrap() - SHIFT as f64, vector.expected("median"));
     let p50 = sample.percentile(50.0).unwrap() - SHIFT;
     assert_eq!(p50, vector.expected("percentile50").as_i64().unwrap());
 }
@@ -288,10 +260,7 @@ fn statistics_conditional_on_arrival() {
     assert_close(result.loss_ratio.unwrap(), vector.expected("loss_ratio"));
     assert_close(delay.mean_ns.unwrap(), vector.expected("mean_ms"));
     assert_close(delay.median_ns.unwrap(), vector.expected("median_ms"));
-    assert_close(
-        delay.stddev_ns.unwrap(),
-        vector.expected("std_dev_population_ms"),
-    );
+    assert_close(delay.stddev_ns.unwrap(), vector.expected("std_dev_population_ms"));
 }
 
 #[test]
@@ -312,10 +281,7 @@ fn an_empty_sample_defines_nothing() {
     let result = stream(vector.input("sample"), 1, 1000);
     let delay = result.round_trip_total.summary();
     for (name, undefined) in [
-        (
-            "percentile",
-            result.round_trip_total.percentile(95.0).is_none(),
-        ),
+        ("percentile", result.round_trip_total.percentile(95.0).is_none()),
         ("median", delay.median_ns.is_none()),
         ("minimum", delay.min_ns.is_none()),
         ("loss_ratio", result.loss_ratio.is_none()),
@@ -333,10 +299,7 @@ fn tmax_is_enforced() {
         let result = stream(vector.input("delay_ms"), MILLISECOND, tmax);
         let lost = result.counts.late + result.lost;
         assert_eq!(Some(lost), vector.expected("lost_count")[place].as_u64());
-        assert_close(
-            result.loss_ratio.unwrap(),
-            &vector.expected("loss_ratio")[place],
-        );
+        assert_close(result.loss_ratio.unwrap(), &vector.expected("loss_ratio")[place]);
         let mean = result.round_trip_total.mean().unwrap() / MILLISECOND as f64;
         assert_close(mean, &vector.expected("mean_ms")[place]);
     }

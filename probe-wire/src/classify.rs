@@ -121,7 +121,7 @@ pub fn classify<C: Cursor>(frame: C) -> Result<Datagram, Foreign> {
     let udp_offset = ip_offset + version.header_length();
     let udp = frame.read::<UDP>(udp_offset).ok_or(Foreign::Malformed)?;
     let udp_length = usize::from(u16::from_be_bytes([udp[4], udp[5]]));
-    if udp_length < UDP || udp_length > room || udp_offset + udp_length > frame.length() {
+    if udp_length < UDP || udp_length > room || udp_offset + room > frame.length() {
         return Err(Foreign::Malformed);
     }
     Ok(Datagram {
@@ -227,16 +227,16 @@ pub const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
 }
 
-/// True for an address that names a group or nobody, in the 16-octet form: multicast, the limited broadcast, the
-/// unspecified address (RFC 1112 section 4, RFC 919 section 7, RFC 4291 sections 2.5.2 and 2.7).
+/// True for an address, in the 16-octet form, that names a group or nobody: multicast, the limited broadcast, the
+/// unspecified address, and over IPv6 an IPv4 address in its clothes, which no packet on a wire has (RFC 1112 section 4,
+/// RFC 919 section 7, RFC 4291 sections 2.5.2 and 2.7, RFC 4942 section 2.2).
 #[inline(always)]
 #[must_use]
-pub fn is_group_or_nobody(address: &[u8; 16]) -> bool {
+pub fn is_group_or_nobody(version: Version, address: &[u8; 16]) -> bool {
     let [a, .., w, x, y, z] = *address;
-    if *address == mapped([w, x, y, z]) {
-        w & 0xf0 == 0xe0 || [w, x, y, z] == [0xff; 4] || w == 0
-    } else {
-        a == 0xff || *address == [0; 16]
+    match version {
+        Version::V4 => w & 0xf0 == 0xe0 || [w, x, y, z] == [0xff; 4] || w == 0,
+        Version::V6 => a == 0xff || *address == [0; 16] || *address == mapped([w, x, y, z]),
     }
 }
 
@@ -323,6 +323,7 @@ mod tests {
         assert!(changed(20, 0x40).is_ok(), "Don't Fragment is no fragment");
         assert_eq!(changed(39, 7), Err(Foreign::Malformed), "a UDP length below its header");
         assert_eq!(changed(39, 60), Err(Foreign::Malformed), "a UDP length beyond the packet");
+        assert_eq!(changed(17, 73), Err(Foreign::Malformed), "an IP length beyond the frame");
         assert_eq!(classify(&good[..60]), Err(Foreign::Malformed), "a frame cut short");
         let mut six = frame(Version::V6, 0, &[9; 44]);
         six[20] = NEXT_HEADER_FRAGMENT;
@@ -334,15 +335,17 @@ mod tests {
     #[test]
     fn groups_and_nobody_are_known() {
         for group in [[224, 0, 0, 1], [239, 1, 2, 3], [255, 255, 255, 255], [0, 0, 0, 0]] {
-            assert!(is_group_or_nobody(&mapped(group)), "{group:?}");
+            assert!(is_group_or_nobody(Version::V4, &mapped(group)), "{group:?}");
         }
-        assert!(!is_group_or_nobody(&mapped([198, 18, 0, 1])));
+        let host = mapped([198, 18, 0, 1]);
+        assert!(!is_group_or_nobody(Version::V4, &host));
+        assert!(is_group_or_nobody(Version::V6, &host), "an IPv4 address has no business in an IPv6 packet");
         let mut six = [0; 16];
-        assert!(is_group_or_nobody(&six));
+        assert!(is_group_or_nobody(Version::V6, &six));
         six[0] = 0xff;
-        assert!(is_group_or_nobody(&six));
+        assert!(is_group_or_nobody(Version::V6, &six));
         six[0] = 0xfd;
-        assert!(!is_group_or_nobody(&six));
+        assert!(!is_group_or_nobody(Version::V6, &six));
     }
 
     proptest! {

@@ -234,12 +234,12 @@ counters! {
     6 BAD_HEADER_CHECKSUM "bad_header_checksum" "IPv4 packets whose header checksum is wrong, not answered";
     7 OTHER_MAC "other_mac" "packets to another link address than the interface's, not answered";
     8 OTHER_ADDRESS "other_address" "packets to an address that is not the interface's own, not answered";
-    9 GROUP_ADDRESS "group_address" "packets to or from a multicast, broadcast or unspecified address, not answered";
+    9 GROUP_ADDRESS "group_address" "packets to or from a multicast, broadcast, unspecified or IPv4-mapped IPv6 address, not answered";
     10 LOOP_PORT "loop_port" "requests from a reflector's port, not answered since two reflectors could loop";
     11 NOT_ALLOWED "not_allowed" "requests from a source outside the allow-list, not answered";
     12 TOO_SHORT "too_short" "requests below 14 octets, not answered";
     13 NO_CHECKSUM "no_udp_checksum" "IPv6 requests without a UDP checksum, not answered";
-    14 NO_ROOM "no_room" "short requests whose frame could not grow to 44 octets, not answered";
+    14 NO_ROOM "no_room" "requests whose first 44 octets were out of reach in the driver's buffers or had no room to grow to, not answered";
     15 NO_SESSION "no_session" "requests for which no session could be kept, not answered";
     16 SESSION_NEW "sessions_new" "sessions that began";
     17 SESSION_MIDWAY "sessions_midway" "sessions whose first packet seen was not number 0: earlier ones were lost, or the session had been evicted";

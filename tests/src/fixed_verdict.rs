@@ -2,7 +2,7 @@
 //!
 //! On veth, frames that a program sends back with `XDP_TX` arrive only where the peer has an XDP program too. The ends of
 //! the scripted wire therefore need one, and it must not be the product's: here it is, as two raw instructions. Other
-//! verdicts stand for somebody else's program. One of the two rooms with unsafe code in this crate: the bpf(2) system call
+//! verdicts stand for somebody else's program. One of the rooms with unsafe code in this crate: the bpf(2) system call
 //! has no safe wrapper.
 #![allow(unsafe_code)]
 

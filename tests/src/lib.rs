@@ -12,8 +12,10 @@ pub mod packet_socket;
 pub mod plain;
 pub mod product;
 mod program;
+pub mod request;
 pub mod require;
 pub mod script;
+pub mod test_run;
 pub mod truth;
 pub mod wire;
 

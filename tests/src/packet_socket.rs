@@ -1,14 +1,17 @@
 //! Raw frames in and out of one interface, with the kernel's own count of those it could not hand over.
 //!
 //! The scripted wire is made of two of these. It must never lose a frame that the script did not name, so its receive
-//! buffer is large, and [`PacketSocket::dropped`] lets a test fail should that not have sufficed. One of the two rooms with
+//! buffer is large, and [`PacketSocket::dropped`] lets a test fail should that not have sufficed. One of the rooms with
 //! unsafe code in this crate: `AF_PACKET` addresses and options have no safe wrapper.
 #![allow(unsafe_code)]
 
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, setsockopt, socket, sockopt};
+use nix::sys::socket::{
+    AddressFamily, ControlMessageOwned, MsgFlags, SockFlag, SockType, recv, recvmsg, send, setsockopt, socket, sockopt,
+};
 
 /// A non-blocking `AF_PACKET` socket that is bound to one interface and sees every frame that arrives there.
 #[derive(Debug)]
@@ -29,6 +32,7 @@ impl PacketSocket {
         setsockopt(&descriptor, sockopt::RcvBufForce, &RECEIVE_BUFFER)?;
         set_packet_option(&descriptor, libc::PACKET_IGNORE_OUTGOING)?;
         set_packet_option(&descriptor, libc::PACKET_QDISC_BYPASS)?;
+        set_packet_option(&descriptor, libc::PACKET_AUXDATA)?;
         bind(&descriptor, interface_index)?;
         Ok(Self { descriptor })
     }
@@ -43,6 +47,28 @@ impl PacketSocket {
             Err(nix::errno::Errno::EAGAIN) => Ok(None),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Takes one frame with all its VLAN tags, or `None` when none is waiting. The kernel takes the outer tag of a frame off
+    /// before sockets see it, and tells of it beside the frame; here it is put back.
+    ///
+    /// # Errors
+    /// What the kernel said, for example `ENETDOWN`.
+    pub fn receive_tagged(&self) -> io::Result<Option<Vec<u8>>> {
+        let mut frame = vec![0; 1 << 16];
+        let mut control = nix::cmsg_space!(libc::tpacket_auxdata);
+        let mut parts = [IoSliceMut::new(&mut frame)];
+        let received = recvmsg::<()>(self.descriptor.as_raw_fd(), &mut parts, Some(&mut control), MsgFlags::empty());
+        let (length, tag) = match received {
+            Ok(message) => (message.bytes, message.cmsgs()?.find_map(outer_tag)),
+            Err(nix::errno::Errno::EAGAIN) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        frame.truncate(length);
+        if let Some(tag) = tag {
+            frame.splice(12..12, tag);
+        }
+        Ok(Some(frame))
     }
 
     /// Sends one frame, Ethernet header and all.
@@ -79,6 +105,19 @@ impl AsFd for PacketSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.descriptor.as_fd()
     }
+}
+
+/// The tag that a `struct tpacket_auxdata` tells of, as it stood in the frame.
+fn outer_tag(message: ControlMessageOwned) -> Option<[u8; 4]> {
+    let ControlMessageOwned::Unknown(message) = message else { return None };
+    let data = message.data_bytes;
+    let status = u32::from_ne_bytes(*data.first_chunk()?);
+    let value = |at: usize| Some(u16::from_ne_bytes(*data.get(at..)?.first_chunk()?).to_be_bytes());
+    let ([a, b], [c, d]) = (
+        value(offset_of!(libc::tpacket_auxdata, tp_vlan_tpid))?,
+        value(offset_of!(libc::tpacket_auxdata, tp_vlan_tci))?,
+    );
+    (status & libc::TP_STATUS_VLAN_VALID != 0).then_some([a, b, c, d])
 }
 
 /// Octets: room for about 20,000 small frames with the kernel's own overhead.

@@ -6,6 +6,14 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+/// Whether this test can load XDP programs: root. Says what is missing when it cannot.
+///
+/// # Panics
+/// When something is missing and the environment says `CI=true`.
+pub fn xdp_programs() -> bool {
+    nix::unistd::geteuid().is_root() || missing("loading an XDP program needs root")
+}
+
 /// Whether this test can run: root, and the programs of iproute2, ethtool and ping. Says what is missing when it cannot.
 ///
 /// # Panics

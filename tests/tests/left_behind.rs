@@ -98,7 +98,7 @@ fn reflector_survives_a_measurement_beside_it() {
         return;
     }
     let network = Network::direct();
-    let _far = Leadline::start(&network.sender, &format!("reflect --interface {SENDER_INTERFACE}"));
+    let _far = start_far_reflector(&network);
     let _near = start_reflector(&network, 863);
     let measurement = start_measurement(&network.reflector, REFLECTOR_INTERFACE, FAMILY.sender(), "30s");
     std::thread::sleep(Duration::from_secs(1));
@@ -133,8 +133,7 @@ enum Victim {
 
 fn sharing_survives(victim: Victim) {
     let network = Network::direct();
-    // The far reflector also gives the sender's interface the program that XDP_TX needs at its peer.
-    let far = Leadline::start(&network.sender, &format!("reflect --interface {SENDER_INTERFACE}"));
+    let far = start_far_reflector(&network);
     let first = start_reflector(&network, 862);
     let program = xdp_program(&network.reflector, REFLECTOR_INTERFACE);
     let second = start_reflector(&network, 863);
@@ -167,6 +166,13 @@ fn target(port: u16) -> SocketAddr {
 
 fn start_reflector(network: &Network, port: u16) -> Leadline {
     Leadline::start_reflector(network, &format!("--interface {REFLECTOR_INTERFACE} --port {port}"), target(port))
+}
+
+/// A reflector at the sender's end. It also gives the sender's interface the program that XDP_TX needs at its peer.
+fn start_far_reflector(network: &Network) -> Leadline {
+    let far = Leadline::start(&network.sender, &format!("reflect --interface {SENDER_INTERFACE}"));
+    eventually("the far reflector is there", || xdp_program(&network.sender, SENDER_INTERFACE).is_some());
+    far
 }
 
 fn start_measurement(namespace: &Namespace, interface: &str, to: std::net::IpAddr, duration: &str) -> Leadline {
@@ -233,7 +239,8 @@ impl Traces {
                 format!("tc qdisc show dev {interface}"),
                 format!("ip address show dev {interface}"),
             ] {
-                let text = namespace.run(&command);
+                // The kernel settles an address that it is still checking by itself.
+                let text = namespace.run(&command).replace(" tentative", "");
                 settings.insert(format!("{}: {command}", namespace.name()), text);
             }
         }

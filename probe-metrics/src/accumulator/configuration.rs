@@ -55,39 +55,14 @@ impl StreamConfiguration {
     pub(super) fn validate(&self) -> Result<(), ConfigurationError> {
         let checks = [
             ("tmax_ns", i128::from(self.tmax_ns), 1, i64::MAX.into()),
-            (
-                "outstanding_capacity",
-                i128::from(self.outstanding_capacity),
-                1,
-                1 << 33,
-            ),
-            (
-                "direction_window",
-                self.direction_window as i128,
-                1,
-                1 << 26,
-            ),
-            (
-                "remembered_discontinuities",
-                self.remembered_discontinuities as i128,
-                1,
-                1 << 26,
-            ),
-            (
-                "late_departure_ns",
-                i128::from(self.late_departure_ns),
-                0,
-                i64::MAX.into(),
-            ),
+            ("outstanding_capacity", i128::from(self.outstanding_capacity), 1, 1 << 33),
+            ("direction_window", self.direction_window as i128, 1, 1 << 26),
+            ("remembered_discontinuities", self.remembered_discontinuities as i128, 1, 1 << 26),
+            ("late_departure_ns", i128::from(self.late_departure_ns), 0, i64::MAX.into()),
         ];
         for (field, value, least, greatest) in checks {
             if !(least..=greatest).contains(&value) {
-                return Err(ConfigurationError {
-                    field,
-                    value,
-                    least,
-                    greatest,
-                });
+                return Err(ConfigurationError { field, value, least, greatest });
             }
         }
         Ok(())

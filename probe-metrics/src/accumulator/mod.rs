@@ -47,12 +47,9 @@ impl StreamAccumulator {
     /// When a value of the configuration is out of its range.
     pub fn new(configuration: &StreamConfiguration) -> Result<Self, ConfigurationError> {
         configuration.validate()?;
-        let direction = configuration.stateful.then(|| {
-            DirectionalLoss::new(
-                configuration.direction_window,
-                configuration.reflector_sequence_start,
-            )
-        });
+        let direction = configuration
+            .stateful
+            .then(|| DirectionalLoss::new(configuration.direction_window, configuration.reflector_sequence_start));
         Ok(Self {
             tmax_ns: configuration.tmax_ns,
             late_departure_ns: configuration.late_departure_ns,

@@ -84,13 +84,8 @@ impl Backbone {
         let answered_sentinel = self.next > self.stream_end;
         // Behind an answered sentinel there is nothing of the stream. Without one, packets as far behind as others
         // have come may have reached the reflector after the last reply that came back.
-        let doubtful_from = if answered_sentinel {
-            end
-        } else {
-            end.saturating_sub(self.longest_overtaking)
-        };
-        self.ledger
-            .finish(self.missing_replies, tail, doubtful_from)
+        let doubtful_from = if answered_sentinel { end } else { end.saturating_sub(self.longest_overtaking) };
+        self.ledger.finish(self.missing_replies, tail, doubtful_from)
     }
 
     fn open_segment(&mut self, end: u64, position: u64) {
@@ -125,11 +120,8 @@ impl Backbone {
             // A packet of the backbone itself, whose copy had the smaller number.
             return;
         };
-        let missing = if sequence < self.stream_end {
-            &mut segment.missing_packets
-        } else {
-            &mut segment.missing_sentinels
-        };
+        let missing =
+            if sequence < self.stream_end { &mut segment.missing_packets } else { &mut segment.missing_sentinels };
         *missing = missing.saturating_sub(1);
         let overtaking = position - segment.position;
         self.longest_overtaking = self.longest_overtaking.max(overtaking);

@@ -184,11 +184,7 @@ impl DirectionalLoss {
         if number < self.base {
             // A straggler from before the window was taken for lost, packet and reply alike; the books of the stream
             // take it back. But an old number on a packet newer than all others is a second count.
-            return if sequence >= self.sequence_end {
-                self.lose_trust(Numbering::Restarted)
-            } else {
-                Placed::Outside
-            };
+            return if sequence >= self.sequence_end { self.lose_trust(Numbering::Restarted) } else { Placed::Outside };
         }
         if number - self.base > self.mask {
             self.advance(number - self.mask);

@@ -9,18 +9,11 @@ use wire::{Copy, Fate, Script};
 const WINDOW: usize = 256;
 
 fn script(stream: Vec<Fate>) -> Script {
-    Script {
-        stream,
-        sentinels: vec![Fate::delivered()],
-    }
+    Script { stream, sentinels: vec![Fate::delivered()] }
 }
 
 fn told(directions: &Directions) -> (u64, u64, u64) {
-    (
-        directions.forward,
-        directions.backward,
-        directions.unattributable,
-    )
+    (directions.forward, directions.backward, directions.unattributable)
 }
 
 /// A stream of `count` packets in which some meet with another fate.
@@ -37,16 +30,11 @@ fn once(copy: Copy) -> Fate {
 }
 
 fn twice(first: Copy, second: Copy) -> Fate {
-    Fate {
-        copies: vec![first, second],
-    }
+    Fate { copies: vec![first, second] }
 }
 
 fn late(places: u64) -> Copy {
-    Copy {
-        late_by: places,
-        ..Copy::on_time()
-    }
+    Copy { late_by: places, ..Copy::on_time() }
 }
 
 #[test]
@@ -55,25 +43,14 @@ fn each_way_of_losing_one_packet() {
         let forward = script(stream_with(100, &[(place, Fate::lost_forward())]));
         assert_eq!(told(&forward.play(WINDOW)), (1, 0, 0), "forward at {place}");
         let backward = script(stream_with(100, &[(place, Fate::lost_backward())]));
-        assert_eq!(
-            told(&backward.play(WINDOW)),
-            (0, 1, 0),
-            "backward at {place}"
-        );
+        assert_eq!(told(&backward.play(WINDOW)), (0, 1, 0), "backward at {place}");
     }
 }
 
 #[test]
 fn without_a_sentinel_the_end_stays_open() {
-    let losses = [
-        (10, Fate::lost_forward()),
-        (98, Fate::lost_forward()),
-        (99, Fate::lost_backward()),
-    ];
-    let open = Script {
-        stream: stream_with(100, &losses),
-        sentinels: vec![],
-    };
+    let losses = [(10, Fate::lost_forward()), (98, Fate::lost_forward()), (99, Fate::lost_backward())];
+    let open = Script { stream: stream_with(100, &losses), sentinels: vec![] };
     assert_eq!(told(&open.play(WINDOW)), (1, 0, 2));
 }
 
@@ -95,43 +72,22 @@ fn a_lost_sentinel_may_have_taken_the_blame() {
 
 #[test]
 fn no_reply_at_all_says_nothing() {
-    let silent = Script {
-        stream: vec![Fate::lost_backward(); 7],
-        sentinels: vec![],
-    };
+    let silent = Script { stream: vec![Fate::lost_backward(); 7], sentinels: vec![] };
     assert_eq!(told(&silent.play(WINDOW)), (0, 0, 7));
 }
 
 #[test]
 fn a_reordered_packet_whose_reply_died_stays_open() {
-    let kept_back = Copy {
-        late_by: 2,
-        ..Copy::unanswered()
-    };
-    let reordered = script(stream_with(
-        20,
-        &[(
-            5,
-            Fate {
-                copies: vec![kept_back],
-            },
-        )],
-    ));
+    let kept_back = Copy { late_by: 2, ..Copy::unanswered() };
+    let reordered = script(stream_with(20, &[(5, Fate { copies: vec![kept_back] })]));
     assert_eq!(told(&reordered.play(WINDOW)), (0, 0, 1));
 }
 
 #[test]
 fn an_overtaken_packet_explains_no_missing_reply() {
     // At the reflector: 0 1 2 4 3 6 8 5 9, and the reply to 3 dies. It lies where 5 is missing at first; 7 is lost.
-    let kept_back = Copy {
-        late_by: 3,
-        ..Copy::unanswered()
-    };
-    let fates = [
-        (3, once(kept_back)),
-        (5, once(late(4))),
-        (7, Fate::lost_forward()),
-    ];
+    let kept_back = Copy { late_by: 3, ..Copy::unanswered() };
+    let fates = [(3, once(kept_back)), (5, once(late(4))), (7, Fate::lost_forward())];
     let directions = script(stream_with(20, &fates)).play(WINDOW);
     assert_eq!(told(&directions), (1, 0, 1));
 }
@@ -145,31 +101,17 @@ fn an_overtaken_packet_and_its_copy_count_once() {
 
 #[test]
 fn where_packets_overtake_the_last_ones_stay_open_without_a_sentinel() {
-    let overtaken = (
-        20,
-        Fate {
-            copies: vec![late(4)],
-        },
-    );
+    let overtaken = (20, Fate { copies: vec![late(4)] });
     // Packet 97 may have reached the reflector after 99: others came that late.
-    let near = Script {
-        stream: stream_with(100, &[overtaken.clone(), (97, Fate::lost_forward())]),
-        sentinels: vec![],
-    };
+    let near = Script { stream: stream_with(100, &[overtaken.clone(), (97, Fate::lost_forward())]), sentinels: vec![] };
     assert_eq!(told(&near.play(WINDOW)), (0, 0, 1));
-    let far = Script {
-        stream: stream_with(100, &[overtaken, (80, Fate::lost_forward())]),
-        sentinels: vec![],
-    };
+    let far = Script { stream: stream_with(100, &[overtaken, (80, Fate::lost_forward())]), sentinels: vec![] };
     assert_eq!(told(&far.play(WINDOW)), (1, 0, 0));
 }
 
 #[test]
 fn a_duplicates_lost_reply_is_no_lost_packet() {
-    for copies in [
-        twice(Copy::on_time(), Copy::unanswered()),
-        twice(Copy::unanswered(), Copy::on_time()),
-    ] {
+    for copies in [twice(Copy::on_time(), Copy::unanswered()), twice(Copy::unanswered(), Copy::on_time())] {
         let directions = script(stream_with(20, &[(5, copies)])).play(WINDOW);
         assert_eq!(told(&directions), (0, 0, 0));
         assert_eq!(directions.numbering, Numbering::Continuous);
@@ -178,65 +120,30 @@ fn a_duplicates_lost_reply_is_no_lost_packet() {
 
 #[test]
 fn a_duplicates_lost_reply_beside_a_forward_loss_stays_open() {
-    let fates = [
-        (5, twice(Copy::on_time(), Copy::unanswered())),
-        (8, Fate::lost_forward()),
-    ];
-    assert_eq!(
-        told(&script(stream_with(20, &fates)).play(WINDOW)),
-        (0, 0, 1)
-    );
+    let fates = [(5, twice(Copy::on_time(), Copy::unanswered())), (8, Fate::lost_forward())];
+    assert_eq!(told(&script(stream_with(20, &fates)).play(WINDOW)), (0, 0, 1));
 }
 
 #[test]
 fn beyond_reach_a_duplicates_lost_reply_explains_no_forward_loss() {
-    let fates = [
-        (5, twice(Copy::on_time(), Copy::unanswered())),
-        (500, Fate::lost_forward()),
-    ];
-    assert_eq!(
-        told(&script(stream_with(1000, &fates)).play(WINDOW)),
-        (1, 0, 0)
-    );
+    let fates = [(5, twice(Copy::on_time(), Copy::unanswered())), (500, Fate::lost_forward())];
+    assert_eq!(told(&script(stream_with(1000, &fates)).play(WINDOW)), (1, 0, 0));
 }
 
 #[test]
 fn copies_are_told_apart_by_the_way_they_were_made_on() {
-    let backward = Fate {
-        copies: vec![Copy {
-            replies: vec![0, 3, 4],
-            ..Copy::on_time()
-        }],
-    };
+    let backward = Fate { copies: vec![Copy { replies: vec![0, 3, 4], ..Copy::on_time() }] };
     let fates = [(3, twice(Copy::on_time(), late(1))), (6, backward)];
     let directions = script(stream_with(20, &fates)).play(WINDOW);
-    assert_eq!(
-        (
-            directions.duplicates_forward,
-            directions.duplicates_backward
-        ),
-        (1, 2)
-    );
+    assert_eq!((directions.duplicates_forward, directions.duplicates_backward), (1, 2));
     assert_eq!(told(&directions), (0, 0, 0));
 }
 
 #[test]
 fn a_damaged_reply_is_no_backward_loss() {
-    let damaged = Fate {
-        copies: vec![Copy {
-            damaged: true,
-            ..Copy::unanswered()
-        }],
-    };
-    let fates = [
-        (3, damaged),
-        (9, Fate::lost_forward()),
-        (12, Fate::lost_backward()),
-    ];
-    assert_eq!(
-        told(&script(stream_with(20, &fates)).play(WINDOW)),
-        (1, 1, 0)
-    );
+    let damaged = Fate { copies: vec![Copy { damaged: true, ..Copy::unanswered() }] };
+    let fates = [(3, damaged), (9, Fate::lost_forward()), (12, Fate::lost_backward())];
+    assert_eq!(told(&script(stream_with(20, &fates)).play(WINDOW)), (1, 1, 0));
 }
 
 #[test]
@@ -247,10 +154,7 @@ fn an_outage_longer_than_the_window_is_counted_whole() {
         let number = if s < 1000 { s } else { s - 1_000_000 };
         finder.observe(s, number, true);
     }
-    assert_eq!(
-        told(&finder.finish(2_003_000, 2_000_000)),
-        (1_000_000, 1_000_000, 0)
-    );
+    assert_eq!(told(&finder.finish(2_003_000, 2_000_000)), (1_000_000, 1_000_000, 0));
 }
 
 #[test]
@@ -280,20 +184,9 @@ fn restarted(at: u64, window: usize, loss_every: u64) -> Directions {
 
 #[test]
 fn a_restarted_count_attributes_nothing() {
-    for (at, window) in [
-        (2, 64),
-        (10, 64),
-        (500, 64),
-        (500, 4096),
-        (990, 64),
-        (999, 64),
-    ] {
+    for (at, window) in [(2, 64), (10, 64), (500, 64), (500, 4096), (990, 64), (999, 64)] {
         let directions = restarted(at, window, 10);
-        assert_eq!(
-            directions.numbering,
-            Numbering::Restarted,
-            "at {at}, window {window}"
-        );
+        assert_eq!(directions.numbering, Numbering::Restarted, "at {at}, window {window}");
         assert_eq!(told(&directions), (0, 0, 100));
     }
 }
@@ -316,11 +209,7 @@ fn absurd_numbers_are_not_believed() {
         finder.observe(0, 0, true);
         finder.observe(sequence, number, true);
         let directions = finder.finish(2, 1);
-        assert_ne!(
-            directions.numbering,
-            Numbering::Continuous,
-            "{sequence} {number}"
-        );
+        assert_ne!(directions.numbering, Numbering::Continuous, "{sequence} {number}");
         assert_eq!(told(&directions), (0, 0, 1));
     }
 }
@@ -336,21 +225,12 @@ fn replies(late: u64) -> impl Strategy<Value = Vec<u64>> {
 
 fn copy(late_forward: u64, late_backward: u64) -> impl Strategy<Value = Copy> {
     let late = prop_oneof![4 => Just(0), 1 => 0..=late_forward];
-    (late, replies(late_backward)).prop_map(|(late_by, replies)| Copy {
-        late_by,
-        replies,
-        damaged: false,
-    })
+    (late, replies(late_backward)).prop_map(|(late_by, replies)| Copy { late_by, replies, damaged: false })
 }
 
 /// Loss in both directions; reordering and duplication on the way back alone.
 fn orderly_forward(late_backward: u64) -> impl Strategy<Value = Fate> {
-    let damaged = Fate {
-        copies: vec![Copy {
-            damaged: true,
-            ..Copy::unanswered()
-        }],
-    };
+    let damaged = Fate { copies: vec![Copy { damaged: true, ..Copy::unanswered() }] };
     prop_oneof![
         2 => Just(Fate::lost_forward()),
         1 => Just(damaged),
@@ -377,14 +257,8 @@ fn assert_bounds(script: &Script, directions: &Directions) -> Result<(), TestCas
     let truth = script.truth();
     let (forward, backward, open) = told(directions);
     prop_assert_eq!(forward + backward + open, truth.forward + truth.backward);
-    prop_assert!(
-        forward.abs_diff(truth.forward) <= open,
-        "{directions:?} for {truth:?}"
-    );
-    prop_assert!(
-        backward.abs_diff(truth.backward) <= open,
-        "{directions:?} for {truth:?}"
-    );
+    prop_assert!(forward.abs_diff(truth.forward) <= open, "{directions:?} for {truth:?}");
+    prop_assert!(backward.abs_diff(truth.backward) <= open, "{directions:?} for {truth:?}");
     Ok(())
 }
 

@@ -23,27 +23,17 @@ pub(crate) struct Copy {
 
 impl Copy {
     pub(crate) fn on_time() -> Self {
-        Self {
-            late_by: 0,
-            replies: vec![0],
-            damaged: false,
-        }
+        Self { late_by: 0, replies: vec![0], damaged: false }
     }
 
     pub(crate) fn unanswered() -> Self {
-        Self {
-            late_by: 0,
-            replies: vec![],
-            damaged: false,
-        }
+        Self { late_by: 0, replies: vec![], damaged: false }
     }
 }
 
 impl Fate {
     pub(crate) fn delivered() -> Self {
-        Self {
-            copies: vec![Copy::on_time()],
-        }
+        Self { copies: vec![Copy::on_time()] }
     }
 
     pub(crate) fn lost_forward() -> Self {
@@ -51,9 +41,7 @@ impl Fate {
     }
 
     pub(crate) fn lost_backward() -> Self {
-        Self {
-            copies: vec![Copy::unanswered()],
-        }
+        Self { copies: vec![Copy::unanswered()] }
     }
 }
 
@@ -77,11 +65,7 @@ struct Reply<'a>(u64, u64, &'a Copy);
 
 impl Script {
     pub(crate) fn truth(&self) -> Truth {
-        let mut truth = Truth {
-            forward: 0,
-            backward: 0,
-            damaged: 0,
-        };
+        let mut truth = Truth { forward: 0, backward: 0, damaged: 0 };
         for fate in &self.stream {
             if fate.copies.iter().any(|c| !c.replies.is_empty()) {
                 continue;
@@ -119,40 +103,24 @@ impl Script {
         let sent = self.stream.len() as u64;
         let mut order = in_order_of_delay(0, &self.stream);
         order.extend(in_order_of_delay(sent, &self.sentinels));
-        let replies = order
-            .into_iter()
-            .zip(0..)
-            .map(|((sequence, copy), number)| Reply(number, sequence, copy));
+        let replies = order.into_iter().zip(0..).map(|((sequence, copy), number)| Reply(number, sequence, copy));
 
         let mut back = vec![];
         for Reply(number, sequence, copy) in replies {
             // A sentinel's reply does not overtake what the stream's last packets are still to bring.
             let pause = if sequence >= sent { 1_000_000 } else { 0 };
-            back.extend(
-                copy.replies
-                    .iter()
-                    .map(|late| (number + late + pause, number, sequence)),
-            );
+            back.extend(copy.replies.iter().map(|late| (number + late + pause, number, sequence)));
         }
         back.sort();
-        back.into_iter()
-            .map(|(_, number, sequence)| (sequence, number))
-            .collect()
+        back.into_iter().map(|(_, number, sequence)| (sequence, number)).collect()
     }
 }
 
 fn in_order_of_delay(first: u64, fates: &[Fate]) -> Vec<(u64, &Copy)> {
     let mut order = vec![];
     for (sequence, fate) in (first..).zip(fates) {
-        order.extend(
-            fate.copies
-                .iter()
-                .map(|copy| (sequence + copy.late_by, sequence, copy)),
-        );
+        order.extend(fate.copies.iter().map(|copy| (sequence + copy.late_by, sequence, copy)));
     }
     order.sort_by_key(|&(place, sequence, _)| (place, sequence));
-    order
-        .into_iter()
-        .map(|(_, sequence, copy)| (sequence, copy))
-        .collect()
+    order.into_iter().map(|(_, sequence, copy)| (sequence, copy)).collect()
 }

@@ -18,7 +18,7 @@ pub struct Schedule {
 #[derive(Clone, Debug)]
 enum Kind {
     Periodic { start: u64, departures: Departures },
-    Poisson { mean: f64, at: f64, random: ChaCha12Rng },
+    Poisson { mean: f64, at: f64, random: Box<ChaCha12Rng> },
 }
 
 impl Schedule {
@@ -38,7 +38,7 @@ impl Schedule {
     /// 11.1.1).
     #[must_use]
     pub fn poisson(interval: Interval, extent: configuration::Extent, seed: u64) -> Self {
-        let random = ChaCha12Rng::seed_from_u64(seed);
+        let random = Box::new(ChaCha12Rng::seed_from_u64(seed));
         let departures = Kind::Poisson { mean: interval.mean_nanoseconds(), at: 0.0, random };
         match extent {
             configuration::Extent::Count(count) => Self { departures, left: count, end: None },

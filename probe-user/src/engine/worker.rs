@@ -209,7 +209,8 @@ impl<P: Port, C: Clock> Worker<P, C> {
             self.streams.iter().filter_map(|stream| stream.next_event_ns(now_ns)).min().unwrap_or(now_ns);
         let has_departure = self.streams.iter().any(|stream| stream.next_departure_ns.is_some());
         let early = if has_departure { WAKE_EARLY_NS } else { 0 };
-        let sleep = (next_event_ns - now_ns - early).min(next_housekeeping_ns - now_ns).min(LONGEST_SLEEP_NS);
+        let sleep =
+            next_event_ns.saturating_sub(now_ns + early).min(next_housekeeping_ns - now_ns).min(LONGEST_SLEEP_NS);
         if sleep > WAKE_EARLY_NS {
             return self.port.wait(Duration::from_nanos(sleep.unsigned_abs()));
         }

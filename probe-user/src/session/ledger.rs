@@ -50,10 +50,8 @@ pub(super) fn own_drops(
     port: &[Drop],
     no_socket: u64,
 ) -> Vec<OwnDrop> {
-    let mut drops: Vec<OwnDrop> = port
-        .iter()
-        .map(|drop| own(drop.side, drop.place, drop.counter.clone(), drop.count))
-        .collect();
+    let mut drops: Vec<OwnDrop> =
+        port.iter().map(|drop| own(drop.side, drop.place, drop.counter.clone(), drop.count)).collect();
     let seen = |side| drops.iter().filter(|drop| drop.side == side).map(|drop| drop.place.count).sum::<u64>();
     let (seen_sending, seen_receiving) = (seen(Side::Sending), seen(Side::Receiving));
 

@@ -63,7 +63,8 @@ pub(super) fn prepare(
             address,
             path,
             ip_length,
-            seed: stream.seed.unwrap_or_else(rand::random),
+            // Short enough to be typed again, and exact in every reader of JSON.
+            seed: stream.seed.unwrap_or_else(|| u64::from(rand::random::<u32>())),
             ssid: first_ssid + index as u16,
         });
     }

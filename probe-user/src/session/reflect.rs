@@ -184,7 +184,7 @@ fn counters(
     let first = ("reflected", "requests answered at the driver hook", answered);
     let last = (
         TX_ERRORS,
-        "replies that the interface could not send (XDP_TX)",
+        "replies that the interface could not send (its xdp_tx_errors)",
         driver_counters(interface).saturating_sub(*interface_before),
     );
     let others = Counter::ALL.iter().filter(|(counter, ..)| {

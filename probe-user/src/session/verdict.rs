@@ -170,7 +170,7 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
             ),
         ),
         Ending::Silent => {
-            say(Verdict::Valid, format!("the stream was stopped: nothing came back for {:?}", evidence.stop_after))
+            say(Verdict::Valid, format!("the stream was stopped: nothing came back for {:?}", evidence.stop_after));
         }
     }
     if evidence.untimed > 0 {

@@ -24,9 +24,11 @@ pub(crate) fn look() -> BTreeSet<String> {
 }
 
 fn is_leadline(process: &str) -> bool {
+    let folder = Path::new("/proc").join(process);
     process.bytes().all(|digit| digit.is_ascii_digit())
-        && fs::read_to_string(Path::new("/proc").join(process).join("comm"))
-            .is_ok_and(|name| name.trim_end() == "leadline")
+        && fs::read_to_string(folder.join("comm")).is_ok_and(|name| name.trim_end() == "leadline")
+        // One that has ended has no file any more; its number goes when its parent has looked.
+        && folder.join("exe").read_link().is_ok()
 }
 
 /// The names in a folder; none if it is not there.
