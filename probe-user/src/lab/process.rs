@@ -138,7 +138,14 @@ mod tests {
             .env("LEADLINE_TEST_MARK", &value)
             .spawn()
             .expect("sleep is everywhere");
-        let found = Process::with_variable("LEADLINE_TEST_MARK", &value).expect("/proc can be read");
+        // The kernel shows a new program's variables a moment after it lets its parent go on.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let found = loop {
+            let found = Process::with_variable("LEADLINE_TEST_MARK", &value).expect("/proc can be read");
+            if !found.is_empty() || std::time::Instant::now() > deadline {
+                break found;
+            }
+        };
         assert_eq!(found.iter().map(|process| process.pid).collect::<Vec<_>>(), [child.id().cast_signed()]);
         found[0].end().expect("it is our child");
         assert!(!found[0].is_running());
