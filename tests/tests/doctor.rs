@@ -19,6 +19,7 @@ use probe_user::{
     attach::{AttachOptions, Attachment, Host},
     doctor::{self, render},
     net::NetError,
+    report::advice::Advice as _,
 };
 use serde_json::Value;
 
@@ -105,7 +106,7 @@ fn an_unknown_interface_is_an_error_that_suggests_another() {
         ip("link add doctor0 type veth peer name other");
         let error = doctor::run(Some("dcotor0")).expect_err("there is no such interface");
         assert!(matches!(error, NetError::UnknownInterface { .. }), "{error}");
-        assert!(error.to_string().contains("did you mean `doctor0`?"), "{error}");
+        assert!(error.help().is_some_and(|help| help.starts_with("did you mean `doctor0`?")), "{error}");
     });
 }
 

@@ -16,6 +16,7 @@ use probe_user::{
         offload::{self, Offload},
         path, statistics,
     },
+    report::advice::Advice as _,
 };
 use serde_json::Value;
 
@@ -57,7 +58,7 @@ fn an_unknown_interface_suggests_and_lists() {
         return;
     };
     link.at_sender(|| {
-        let error = Interface::find("prob0").expect_err("a slip").to_string();
+        let error = Interface::find("prob0").expect_err("a slip").help().expect("there is something to do");
         assert!(error.contains("did you mean `probe0`?") && error.contains("lo, probe0"), "{error}");
         for name in ["", "a-name-that-is-far-too-long-for-any-interface"] {
             assert!(matches!(Interface::find(name), Err(NetError::UnknownInterface { .. })), "{name:?}");
@@ -162,9 +163,9 @@ fn silence_is_reported_in_time_and_in_the_right_words() {
     link.at_sender(|| {
         output(&["ip", "route", "add", "203.0.113.0/24", "via", "198.18.0.98"]);
         for (target, words) in [
-            ("198.18.0.99", "no answer to ARP from 198.18.0.99 on `probe0`: check"),
-            ("fd00:6c64::99", "no answer to neighbor discovery from fd00:6c64::99 on `probe0`: check"),
-            ("203.0.113.9", "no answer to ARP from 198.18.0.98 on `probe0`, the gateway to 203.0.113.9: check"),
+            ("198.18.0.99", "no answer to ARP from 198.18.0.99 on `probe0`"),
+            ("fd00:6c64::99", "no answer to neighbor discovery from fd00:6c64::99 on `probe0`"),
+            ("203.0.113.9", "no answer to ARP from 198.18.0.98 on `probe0`, the gateway to 203.0.113.9"),
         ] {
             let begin = Instant::now();
             let error = resolve(address(target), None).expect_err("nobody is there").to_string();
@@ -222,7 +223,10 @@ fn what_can_never_be_a_path_is_refused() {
         }
         let broadcast = resolve(address("198.18.0.255"), None);
         assert!(matches!(broadcast, Err(NetError::NotUnicast { .. })), "{broadcast:?}");
-        let foreign = resolve(address("198.18.0.2"), Some(address("198.18.0.7"))).expect_err("not ours").to_string();
+        let foreign = resolve(address("198.18.0.2"), Some(address("198.18.0.7")))
+            .expect_err("not ours")
+            .help()
+            .expect("there is");
         assert!(foreign.contains("interface `probe0` has 198.18.0.1, fd00:6c64::1"), "{foreign}");
         let loopback = Interface::find("lo").expect("always there");
         assert!(matches!(path::resolve(address("198.18.0.2"), &loopback, None), Err(NetError::NotEthernet { .. })));

@@ -10,20 +10,22 @@ use aya::programs::ProgramError;
 use super::occupant::Occupant;
 use super::processes::{ProcessName, list};
 use super::{Mode, Named, privilege};
+use crate::report::advice::Advice;
 
-/// An interface's program could not be attached, joined or used.
+/// An interface's program could not be attached, joined or used. The message says what is in the way;
+/// [`Advice::help`] what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttachError {
     /// No such interface in this network namespace.
-    #[error("there is no interface {interface} in this network namespace; `ip link` lists those that are there")]
+    #[error("there is no interface {interface} in this network namespace")]
     UnknownInterface {
         /// The name as given.
         interface: String,
     },
 
     /// The kernel does not permit it.
-    #[error("not permitted to {operation}: {}", privilege::advice(.missing))]
+    #[error("not permitted to {operation}{}", privilege::lacks(.missing))]
     NotPermitted {
         /// What was tried.
         operation: &'static str,
@@ -32,10 +34,7 @@ pub enum AttachError {
     },
 
     /// The kernel lacks what the programs need.
-    #[error(
-        "kernel {release} is too old: the programs need Linux {needed} or later (bpf_ktime_get_tai_ns). \
-         `--via socket` works on this kernel"
-    )]
+    #[error("kernel {release} is too old: the programs need Linux {needed} or later (bpf_ktime_get_tai_ns)")]
     KernelTooOld {
         /// The kernel's release, as `uname -r` has it.
         release: String,
@@ -46,10 +45,7 @@ pub enum AttachError {
     },
 
     /// The driver has no native XDP.
-    #[error(
-        "the driver of {interface} has no native XDP. Use `--via socket`, or an interface whose driver has it: \
-         `leadline doctor --interface {interface}` tells what there is"
-    )]
+    #[error("the driver of {interface} has no native XDP")]
     NoNativeXdp {
         /// The interface.
         interface: String,
@@ -58,10 +54,7 @@ pub enum AttachError {
     },
 
     /// The driver refuses the program as things are set.
-    #[error(
-        "{interface} refuses an XDP program: {source}. Drivers refuse when the MTU is too large, when large-receive \
-         offload is on, or when too few queues are free; `leadline doctor --interface {interface}` and `dmesg` tell more"
-    )]
+    #[error("{interface} refuses an XDP program: {source}")]
     Refused {
         /// The interface.
         interface: String,
@@ -70,7 +63,7 @@ pub enum AttachError {
     },
 
     /// A program of someone else sits on the interface. It is left alone.
-    #[error("{interface} has an XDP program already that is not Leadline's: {occupant}. {}", .occupant.advice(.interface))]
+    #[error("{interface} has an XDP program already that is not Leadline's: {occupant}")]
     Foreign {
         /// The interface.
         interface: String,
@@ -80,8 +73,8 @@ pub enum AttachError {
 
     /// Leadline of another version holds the interface.
     #[error(
-        "{interface} is in use by a Leadline whose programs speak version {theirs} of the contract with user space; \
-         this one speaks {ours}. Stop it ({}), or use the same version", list(.holders)
+        "{interface} is in use by a Leadline whose programs speak version {theirs} of the contract with user space, \
+         where this one speaks {ours}; it is held by {}", list(.holders)
     )]
     OtherVersion {
         /// The interface.
@@ -96,8 +89,8 @@ pub enum AttachError {
 
     /// Leadline's program runs on the interface in another mode than asked for.
     #[error(
-        "Leadline's program is attached to {interface} in {present} mode, and {asked} was asked for. \
-         Stop what attached it ({}), or ask for {present}", list(.holders)
+        "Leadline's program is attached to {interface} in {present} mode, and {asked} was asked for; it is held by {}",
+        list(.holders)
     )]
     OtherMode {
         /// The interface.
@@ -111,7 +104,7 @@ pub enum AttachError {
     },
 
     /// The object inside this program is not what this program expects: a mistake of the build.
-    #[error("the eBPF object in this program {problem}: build it again from clean")]
+    #[error("the eBPF object in this program {problem}")]
     Object {
         /// What is wrong with it.
         problem: String,
@@ -125,7 +118,7 @@ pub enum AttachError {
     },
 
     /// Processes came and went on the interface too quickly to attach or to join.
-    #[error("XDP programs came and went on {interface} for {attempts} attempts: try again")]
+    #[error("XDP programs came and went on {interface} for {attempts} attempts")]
     Unsettled {
         /// The interface.
         interface: String,
@@ -134,18 +127,18 @@ pub enum AttachError {
     },
 
     /// As many processes share the interface as can.
-    #[error("{slots} processes share this interface already, and no more can: stop one")]
+    #[error("{slots} processes share this interface already, and no more can")]
     NoFreeSlot {
         /// How many can share an interface.
         slots: u32,
     },
 
     /// The calling thread is in another network namespace than the one of the interface.
-    #[error("this thread has left the network namespace in which the interface was opened: call from inside it")]
+    #[error("this thread has left the network namespace in which the interface was opened")]
     OtherNamespace,
 
     /// Someone has the UDP port.
-    #[error("UDP port {port} is in use on this interface by {}. Choose another with --port, or stop the other", list(.owners))]
+    #[error("UDP port {port} is in use on this interface by {}", list(.owners))]
     PortInUse {
         /// The port.
         port: u16,
@@ -181,7 +174,7 @@ pub enum AttachError {
     },
 
     /// Another process reads the programs' log.
-    #[error("another process shows the log of this interface's programs, and only one can: stop that one's logging")]
+    #[error("another process shows the log of this interface's programs, and only one can")]
     LogTaken,
 
     /// The programs' log cannot be read.
@@ -303,8 +296,36 @@ fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn
     })
 }
 
-/// The messages themselves say what to do.
-impl crate::report::advice::Advice for AttachError {}
+impl Advice for AttachError {
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownInterface { .. } => "`ip link` lists the interfaces that are there".to_owned(),
+            Self::NotPermitted { missing, .. } => privilege::advice(missing).to_owned(),
+            Self::KernelTooOld { .. } => "measure with `--via socket`, which works on this kernel".to_owned(),
+            Self::NoNativeXdp { interface, .. } => format!(
+                "use `--via socket`, or an interface whose driver has it: `leadline doctor --interface {interface}` \
+                 tells what there is"
+            ),
+            Self::Refused { interface, .. } => format!(
+                "drivers refuse when the MTU is too large, when large-receive offload is on, or when too few queues are \
+                 free; `leadline doctor --interface {interface}` and `dmesg` tell more"
+            ),
+            Self::Foreign { interface, occupant } => occupant.advice(interface),
+            Self::OtherVersion { .. } => "stop that one, or use the same version".to_owned(),
+            Self::OtherMode { present, .. } => format!("stop that one, or ask for {present}"),
+            Self::Object { .. } => "build it again from clean".to_owned(),
+            Self::Unsettled { .. } => "try again".to_owned(),
+            Self::NoFreeSlot { .. } => "stop one".to_owned(),
+            Self::OtherNamespace => "call from inside it".to_owned(),
+            Self::PortInUse { .. } => "choose another port with --port, or stop the other process".to_owned(),
+            Self::LogTaken => "stop that one's logging".to_owned(),
+            Self::NoMap { .. } => "stop the other Leadline on this interface, or use the same version".to_owned(),
+            Self::Load { .. } | Self::Port { .. } | Self::Map { .. } | Self::Log { .. } | Self::System { .. } => {
+                return None;
+            }
+        })
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -35,6 +35,7 @@ pub use self::error::AttachError;
 pub use self::log::LogGuard;
 pub use self::occupant::Occupant;
 pub use self::port::PortGuard;
+pub(crate) use self::privilege::advice_for_sending;
 pub use self::processes::ProcessName;
 
 use self::maps::{INTERFACE_SLOT, Maps};

@@ -72,14 +72,14 @@ impl Occupant {
     /// What to do when the program is in the way.
     pub(crate) fn advice(&self, interface: &str) -> String {
         match (self.link_id, self.holders.first()) {
-            (Some(_), Some(holder)) => format!("Stop {holder}, or use another interface"),
+            (Some(_), Some(holder)) => format!("stop {holder}, or use another interface"),
             (Some(link), None) => {
                 format!(
-                    "If nobody needs it, remove it with `bpftool link detach id {link}`; else use another interface"
+                    "if nobody needs it, remove it with `bpftool link detach id {link}`; else use another interface"
                 )
             }
             (None, _) => format!(
-                "If nobody needs it, remove it with `ip link set dev {interface} xdp off`; else use another interface"
+                "if nobody needs it, remove it with `ip link set dev {interface} xdp off`; else use another interface"
             ),
         }
     }
@@ -149,6 +149,7 @@ fn whole_second(time: SystemTime) -> Option<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::advice::Advice as _;
 
     fn occupant() -> Occupant {
         Occupant {
@@ -168,9 +169,9 @@ mod tests {
         assert_eq!(
             error.to_string(),
             "eth1 has an XDP program already that is not Leadline's: \"xdp_firewall\" (id 12, native mode, attached by \
-             link 3, loaded by user 0 at 2023-11-14T22:13:20Z, held by process 77 (firewalld)). Stop process 77 \
-             (firewalld), or use another interface"
+             link 3, loaded by user 0 at 2023-11-14T22:13:20Z, held by process 77 (firewalld))"
         );
+        assert_eq!(error.help().as_deref(), Some("stop process 77 (firewalld), or use another interface"));
     }
 
     #[test]

@@ -8,6 +8,8 @@ use nix::sys::utsname::uname;
 pub(super) type Capability = (u32, &'static str);
 
 const NET_ADMIN: Capability = (12, "CAP_NET_ADMIN");
+const NET_RAW: Capability = (13, "CAP_NET_RAW");
+const IPC_LOCK: Capability = (14, "CAP_IPC_LOCK");
 const SYS_ADMIN: Capability = (21, "CAP_SYS_ADMIN");
 const PERFMON: Capability = (38, "CAP_PERFMON");
 const BPF: Capability = (39, "CAP_BPF");
@@ -16,6 +18,9 @@ const BPF: Capability = (39, "CAP_BPF");
 pub(super) const FOR_ATTACHING: &[Capability] = &[BPF, PERFMON, NET_ADMIN];
 /// Needed to open a program, link or map of another process by its number.
 pub(super) const FOR_JOINING: &[Capability] = &[SYS_ADMIN, NET_ADMIN];
+
+/// Needed to open an AF_XDP socket; what CAP_IPC_LOCK allows, a high limit of locked memory allows too.
+pub(super) const FOR_SENDING: &[Capability] = &[NET_RAW, IPC_LOCK];
 
 /// The first kernel that has everything the programs use.
 pub(super) const NEEDED_KERNEL: &str = "6.1";
@@ -27,14 +32,31 @@ pub(super) fn missing(needed: &[Capability]) -> io::Result<Vec<&'static str>> {
     Ok(lacking(needed, effective))
 }
 
-/// What to do about missing capabilities.
-pub(super) fn advice(missing: &[&'static str]) -> String {
-    if missing.is_empty() {
-        return "this process has every capability that it should take, so a security module, a lockdown or a user \
-                namespace stands in the way"
-            .to_owned();
+/// The end of a message about missing capabilities.
+pub(super) fn lacks(missing: &[&'static str]) -> String {
+    match missing {
+        [] => String::new(),
+        some => format!(": this process lacks {}", some.join(" and ")),
     }
-    format!("this process lacks {}; run it as root, or give it what it lacks with setcap", missing.join(" and "))
+}
+
+/// What to do about missing capabilities.
+pub(super) const fn advice(missing: &[&'static str]) -> &'static str {
+    if missing.is_empty() {
+        "this process has every capability that it should take, so a security module, a lockdown or a user namespace \
+         stands in the way"
+    } else {
+        "run it as root, or give it what it lacks with setcap"
+    }
+}
+
+/// What to do when the kernel does not permit an AF_XDP socket.
+pub(crate) fn advice_for_sending() -> String {
+    let missing = missing(FOR_SENDING).unwrap_or_default();
+    match missing.as_slice() {
+        [] => advice(&missing).to_owned(),
+        some => format!("this process lacks {}; {}", some.join(" and "), advice(some)),
+    }
 }
 
 /// The kernel's release, if it is older than [`NEEDED_KERNEL`].

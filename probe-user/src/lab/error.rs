@@ -124,5 +124,12 @@ fn last_words(log: &str) -> String {
     }
 }
 
-/// The messages themselves say what to do.
-impl crate::report::advice::Advice for LabError {}
+/// But for those of the network, the messages themselves say what to do.
+impl crate::report::advice::Advice for LabError {
+    fn help(&self) -> Option<String> {
+        match self {
+            Self::Net(error) => error.help(),
+            _ => None,
+        }
+    }
+}

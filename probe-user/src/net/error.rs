@@ -3,14 +3,15 @@
 use std::{fmt, io, net::IpAddr};
 
 use super::offload::Offload;
+use crate::report::advice::Advice;
 
-/// A question about the network that has no good answer. Each message names the interface or address concerned and,
-/// where there is something to do about it, says what.
+/// A question about the network that has no good answer. Each message names the interface or address concerned;
+/// [`Advice::help`] says what to do about it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NetError {
     /// No interface has this name in the current network namespace.
-    #[error("there is no interface `{name}` here{}", near_names(suggestions, existing))]
+    #[error("there is no interface `{name}` here")]
     UnknownInterface {
         /// The name asked for.
         name: String,
@@ -21,31 +22,28 @@ pub enum NetError {
     },
 
     /// The interface is administratively down.
-    #[error("interface `{name}` is down; bring it up with `ip link set {name} up`")]
+    #[error("interface `{name}` is down")]
     InterfaceDown {
         /// The interface.
         name: String,
     },
 
     /// The interface is up, yet has no carrier.
-    #[error("interface `{name}` has no carrier; check the cable, or that the other end is up")]
+    #[error("interface `{name}` has no carrier")]
     NoCarrier {
         /// The interface.
         name: String,
     },
 
     /// Frames on the interface are not Ethernet frames.
-    #[error("interface `{name}` does not carry Ethernet frames; choose an Ethernet interface")]
+    #[error("interface `{name}` does not carry Ethernet frames")]
     NotEthernet {
         /// The interface.
         name: String,
     },
 
     /// The routing table leads to the target over another interface, or not at all.
-    #[error(
-        "no route to {target} over interface `{interface}`; see `ip route get {target} oif {interface}` \
-         and add a route or name another interface"
-    )]
+    #[error("no route to {target} over interface `{interface}`")]
     NoRoute {
         /// Where the packets were to go.
         target: IpAddr,
@@ -77,10 +75,7 @@ pub enum NetError {
     },
 
     /// The source address is not configured on this host.
-    #[error(
-        "{source_address} is not an address of this host, so no reply would come back; interface `{interface}` has {}",
-        list(own)
-    )]
+    #[error("{source_address} is not an address of this host, so no reply would come back")]
     ForeignSource {
         /// The source asked for.
         source_address: IpAddr,
@@ -91,7 +86,7 @@ pub enum NetError {
     },
 
     /// The interface has no address from which packets to the target could be sent.
-    #[error("interface `{interface}` has no address to send from to {target}; add one with `ip address add`")]
+    #[error("interface `{interface}` has no address to send from to {target}")]
     NoSourceAddress {
         /// The interface in use.
         interface: String,
@@ -100,11 +95,7 @@ pub enum NetError {
     },
 
     /// The next hop did not tell its MAC address.
-    #[error(
-        "no answer to {protocol} from {next_hop} on `{interface}`{}: check that it is up and on this link, \
-         and that the address and prefix length of `{interface}` are right",
-        on_the_way(*next_hop, *target)
-    )]
+    #[error("no answer to {protocol} from {next_hop} on `{interface}`{}", on_the_way(*next_hop, *target))]
     NoNeighbour {
         /// The target itself, or the gateway to it.
         next_hop: IpAddr,
@@ -128,7 +119,7 @@ pub enum NetError {
     },
 
     /// The kernel refused a request.
-    #[error("cannot {operation}: {source}{}", privilege_hint(source))]
+    #[error("cannot {operation}: {source}")]
     Refused {
         /// What was asked for, as the end of "cannot ...".
         operation: String,
@@ -179,11 +170,11 @@ impl fmt::Display for NeighbourProtocol {
 }
 
 fn near_names(suggestions: &[String], existing: &[String]) -> String {
-    let question = match suggestions {
-        [] => String::new(),
-        names => format!("; did you mean `{}`?", names.join("` or `")),
-    };
-    format!("{question} (interfaces: {})", existing.join(", "))
+    let existing = format!("the interfaces here are {}", existing.join(", "));
+    match suggestions {
+        [] => existing,
+        names => format!("did you mean `{}`? {existing}", names.join("` or `")),
+    }
 }
 
 fn list(addresses: &[IpAddr]) -> String {
@@ -197,12 +188,31 @@ fn on_the_way(next_hop: IpAddr, target: IpAddr) -> String {
     if next_hop == target { String::new() } else { format!(", the gateway to {target}") }
 }
 
-fn privilege_hint(source: &io::Error) -> &'static str {
-    match source.kind() {
-        io::ErrorKind::PermissionDenied => " (needs CAP_NET_ADMIN: run as root)",
-        _ => "",
+impl Advice for NetError {
+    fn help(&self) -> Option<String> {
+        Some(match self {
+            Self::UnknownInterface { suggestions, existing, .. } => near_names(suggestions, existing),
+            Self::InterfaceDown { name } => format!("bring it up with `ip link set {name} up`"),
+            Self::NoCarrier { .. } => "check the cable, or that the other end is up".to_owned(),
+            Self::NotEthernet { .. } => "choose an Ethernet interface".to_owned(),
+            Self::NoRoute { target, interface } => {
+                format!("see `ip route get {target} oif {interface}`, and add a route or name another interface")
+            }
+            Self::OwnAddress { .. } | Self::NotUnicast { .. } => "give the address of a reflector".to_owned(),
+            Self::MixedVersions { .. } => "give a source of the target's IP version, or none".to_owned(),
+            Self::ForeignSource { interface, own, .. } => {
+                format!("give an address of this host; interface `{interface}` has {}", list(own))
+            }
+            Self::NoSourceAddress { interface, .. } => {
+                format!("add one with `ip address add ADDRESS/LENGTH dev {interface}`")
+            }
+            Self::NoNeighbour { interface, .. } => format!(
+                "check that it is up and on this link, and that the address and prefix length of `{interface}` are right"
+            ),
+            Self::Refused { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "this needs CAP_NET_ADMIN: run as root, or give it to the program with setcap".to_owned()
+            }
+            Self::OffloadRefused { .. } | Self::Refused { .. } => return None,
+        })
     }
 }
-
-/// The messages themselves say what to do.
-impl crate::report::advice::Advice for NetError {}

@@ -260,6 +260,7 @@ fn near(name: &str, existing: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::advice::Advice as _;
 
     fn strings(names: &[&str]) -> Vec<String> {
         names.iter().map(|&name| name.to_owned()).collect()
@@ -276,16 +277,15 @@ mod tests {
     #[test]
     fn nothing_alike_suggests_nothing_and_still_lists_what_exists() {
         let error = unknown("wlan7", strings(&["lo", "eth0"]));
-        assert_eq!(error.to_string(), "there is no interface `wlan7` here (interfaces: lo, eth0)");
+        assert_eq!(error.to_string(), "there is no interface `wlan7` here");
+        assert_eq!(error.help().as_deref(), Some("the interfaces here are lo, eth0"));
     }
 
     #[test]
     fn the_nearest_name_comes_first() {
         let error = unknown("probe", strings(&["probe10", "probe0", "lo"]));
-        assert_eq!(
-            error.to_string(),
-            "there is no interface `probe` here; did you mean `probe0` or `probe10`? (interfaces: probe10, probe0, lo)"
-        );
+        let help = error.help().expect("there is something to do");
+        assert_eq!(help, "did you mean `probe0` or `probe10`? the interfaces here are probe10, probe0, lo");
     }
 
     #[test]

@@ -38,13 +38,16 @@ impl Failure {
 
 impl<E: Advice> From<E> for Failure {
     fn from(error: E) -> Self {
-        let sources = std::iter::successors(error.source(), |&source| source.source());
-        Self {
-            what: error.to_string(),
-            causes: sources.map(ToString::to_string).collect(),
-            help: error.help(),
-            is_usage: error.is_usage(),
+        let what = error.to_string();
+        let mut causes: Vec<String> = Vec::new();
+        for source in std::iter::successors(error.source(), |&source| source.source()) {
+            let cause = source.to_string();
+            // Many errors repeat their cause in their own words.
+            if !std::iter::once(&what).chain(&causes).any(|told| told.contains(&cause)) {
+                causes.push(cause);
+            }
         }
+        Self { what, causes, help: error.help(), is_usage: error.is_usage() }
     }
 }
 
@@ -83,5 +86,19 @@ mod tests {
         assert_eq!(failure.to_string(), expected);
         assert!(!failure.is_usage);
         assert_eq!(Failure::new("it broke").to_string(), "error: it broke\n");
+    }
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("cannot read the table: {source}")]
+    struct Talkative {
+        source: std::io::Error,
+    }
+
+    impl Advice for Talkative {}
+
+    #[test]
+    fn tells_a_cause_once() {
+        let failure = Failure::from(Talkative { source: std::io::Error::other("out of memory") });
+        assert_eq!(failure.to_string(), "error: cannot read the table: out of memory\n");
     }
 }

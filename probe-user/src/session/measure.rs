@@ -15,7 +15,7 @@ use super::counters::{self, CounterDocument};
 use super::ledger::{InterfaceReading, OwnDrop, own_drops};
 use super::prepare::{Prepared, prepare};
 use super::verdict::Uncharged;
-use crate::attach::{AttachOptions, Attachment, Host, Mode, PortGuard};
+use crate::attach::{AttachOptions, Attachment, Host, Mode, PortGuard, advice_for_sending};
 use crate::clock::{Clock as _, ClockState, TaiClock, clock_source};
 use crate::configuration::{self, MeasurementConfiguration, Schedule, Via};
 use crate::engine::{
@@ -162,7 +162,8 @@ impl Session<'_> {
         observer: &mut impl Observer,
     ) -> Result<Report, Failure> {
         let found = self.preflight(&mut port, observer)?;
-        let counters_before = self.configuration.reflector_counters.map(counters::fetch).transpose()?;
+        let fetch = |address| counters::fetch(address).map(|before| (address, before));
+        let counters_before = self.configuration.reflector_counters.map(fetch).transpose()?;
         let interface_before = InterfaceReading::now(self.interface)?;
         let no_socket_before = no_socket(attachment)?;
 
@@ -174,14 +175,17 @@ impl Session<'_> {
         let no_socket_count = no_socket(attachment)?.saturating_sub(no_socket_before);
         let mut drops =
             own_drops(&self.interface.name, &interface_before, &interface_after, &port.drops()?, no_socket_count);
-        let counters = match counters_before {
-            None => None,
-            Some(before) => {
-                let after = counters::fetch(self.configuration.reflector_counters.unwrap_or_else(|| unreachable!()))?;
+        let counters = counters_before.and_then(|(address, before)| match counters::fetch(address) {
+            Ok(after) => {
                 drops.extend(reflector_drops(&before, &after));
                 Some(CounterReadings { before: before.counters, after: after.counters })
             }
-        };
+            Err(failure) => {
+                // The measurement stands without them.
+                observer.note(&format!("{}: what it lost itself is not known", failure.what));
+                None
+            }
+        });
         let told = Told { facts, found: &found, outcomes: &outcomes, drops: &drops, counters };
         Ok(self.tell(&told, start_ns, end_ns))
     }
@@ -475,9 +479,7 @@ impl From<PortError> for Failure {
             Some(libc::EBUSY) => Some(
                 "another process has an AF_XDP socket on this queue, and a queue takes one: end it first".to_owned(),
             ),
-            Some(libc::EPERM) => {
-                Some("run as root, or give the program CAP_NET_RAW, CAP_NET_ADMIN, CAP_BPF and CAP_IPC_LOCK".to_owned())
-            }
+            Some(libc::EPERM) => Some(advice_for_sending()),
             Some(libc::ENOBUFS | libc::ENOMEM) => {
                 Some("raise the limit of locked memory (`ulimit -l`), or give the program CAP_IPC_LOCK".to_owned())
             }

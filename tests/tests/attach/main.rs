@@ -14,6 +14,7 @@ use aya::Ebpf;
 use aya::programs::{Xdp, XdpMode};
 use nix::net::if_::if_nametoindex;
 use probe_user::attach::{AttachError, AttachOptions, Attachment, Host, Mode, objects};
+use probe_user::report::advice::{Advice as _, Failure};
 use probe_wire::shared::{ABI_VERSION, Counter, PortEntry, Role};
 
 use crate::holder::Holder;
@@ -225,7 +226,7 @@ fn a_program_attached_through_netlink_is_named_and_left_alone() {
     network::attach_through_netlink("pass");
     let id = network.program().unwrap().id;
 
-    let message = open(INTERFACE).unwrap_err().to_string();
+    let message = Failure::from(open(INTERFACE).unwrap_err()).to_string();
     for part in ["\"pass\"", &format!("id {id}"), "through netlink", "no process", "ip link set dev probe0 xdp off"] {
         assert!(message.contains(part), "{part}: {message}");
     }
@@ -316,7 +317,7 @@ fn generic_mode_is_for_those_who_ask() {
     // The loopback interface has no native XDP.
     let error = open("lo").unwrap_err();
     assert!(matches!(error, AttachError::NoNativeXdp { .. }), "{error}");
-    assert!(error.to_string().contains("--via socket"), "{error}");
+    assert!(error.help().is_some_and(|help| help.contains("--via socket")), "{error}");
     let generic = Attachment::open("lo", &Host::default(), &AttachOptions { mode: Mode::Generic }).unwrap();
     assert_eq!(generic.mode(), Mode::Generic);
     let error = open("lo").unwrap_err();
