@@ -22,21 +22,25 @@ pub struct ClosedInterval {
 pub struct IntervalExchange {
     closed: ArrayQueue<Box<ClosedInterval>>,
     empty: ArrayQueue<Box<ClosedInterval>>,
+    streams: usize,
 }
 
+/// Intervals of each stream that the controller can leave lying.
+const DEPTH: usize = 4;
+
 impl IntervalExchange {
-    /// An exchange for so many streams, with four intervals for each: a controller that falls further behind gets
-    /// longer intervals, and none is lost.
+    /// An exchange for so many streams, with four intervals for each, and one more for the end of the run: a controller
+    /// that falls further behind gets longer intervals, and none is lost.
     #[must_use]
     pub fn new(streams: usize) -> Self {
-        let length = (streams * 4).max(1);
+        let length = (streams * (DEPTH + 1)).max(1);
         let (closed, empty) = (ArrayQueue::new(length), ArrayQueue::new(length));
         for _ in 0..length {
             let blank = ClosedInterval { stream: 0, start_ns: 0, end_ns: 0, metrics: IntervalAccumulator::new() };
             // The queue is as long as there are intervals.
             let _ = empty.push(Box::new(blank));
         }
-        Self { closed, empty }
+        Self { closed, empty, streams }
     }
 
     /// Shows the controller every interval that was closed since it last asked.
@@ -45,6 +49,12 @@ impl IntervalExchange {
             show(&interval);
             let _ = self.empty.push(interval);
         }
+    }
+
+    /// True when there is an empty interval for every stream, and those for the end of the run beside them. The worker
+    /// alone takes empty ones, so that this stays true until it does.
+    pub(super) fn has_room(&self) -> bool {
+        self.empty.len() >= 2 * self.streams
     }
 
     /// An empty interval to be filled, unless the controller has all of them.

@@ -8,6 +8,8 @@ mod intervals;
 pub mod preflight;
 mod schedule;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use gauge::Gauges;

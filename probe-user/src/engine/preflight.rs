@@ -12,9 +12,9 @@ use crate::clock::Clock;
 use crate::port::{Delivery, Port, PortError};
 
 /// The numbers that the probes carry. What comes after the gap tells the kinds of reflectors apart.
-const NUMBERS: [u32; 5] = [0, 1, 2, 4, 5];
-/// Numbers from here on lie behind the gap.
-const FIRST_AFTER_GAP: u32 = 4;
+const NUMBERS: [u32; 5] = [0, 1, 2, 1_000, 1_001];
+/// Numbers from here on lie behind the gap, which is wide enough that no copies made on the way fill it.
+const FIRST_AFTER_GAP: u32 = 1_000;
 /// Time between two probes.
 const SPACING_NS: i64 = 2_000_000;
 
@@ -49,7 +49,8 @@ pub struct Preflight {
     pub next_number: u32,
     /// The shortest round trip of the probes, in nanoseconds, the reflector's residence included.
     pub round_trip_ns: Option<i64>,
-    answered_numbers: u8,
+    /// One bit for each of the probes, by its place among them.
+    answered_probes: u8,
 }
 
 /// The identity of the probes of one stream.
@@ -126,7 +127,8 @@ fn note(delivery: Delivery, streams: &[Probes], found: &mut [Preflight]) {
     let (probes, found) = (&streams[arrived.stream], &mut found[arrived.stream]);
     let reply = &arrived.reply;
     let number = reply.sender_sequence;
-    if number > NUMBERS[NUMBERS.len() - 1] || found.answered_numbers & 1 << number != 0 {
+    let Some(probe) = NUMBERS.iter().position(|known| *known == number) else { return };
+    if found.answered_probes & 1 << probe != 0 {
         return;
     }
     if reply.reflector.ssid == preflight_ssid(probes.ssid) {
@@ -134,7 +136,7 @@ fn note(delivery: Delivery, streams: &[Probes], found: &mut [Preflight]) {
     } else if reply.reflector.ssid != 0 {
         return;
     }
-    found.answered_numbers |= 1 << number;
+    found.answered_probes |= 1 << probe;
     found.answered += 1;
     found.next_number = found.next_number.max(reply.reflector.sequence.wrapping_add(1));
     if number >= FIRST_AFTER_GAP {

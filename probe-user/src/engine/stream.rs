@@ -45,6 +45,8 @@ pub enum Ending {
     Stopped,
     /// Its reflector fell silent.
     Silent,
+    /// The user ended it, and did not wait for the packets that were still out: they count as lost, and may not be.
+    Abandoned,
 }
 
 /// What a stream found.
@@ -167,6 +169,13 @@ impl Running {
         }
     }
 
+    /// Waits for nothing more, although packets may be out.
+    pub(super) fn abandon(&mut self, now_ns: i64) {
+        if !self.is_done(now_ns) {
+            self.ending = Ending::Abandoned;
+        }
+    }
+
     /// Takes a reply in.
     #[inline]
     pub(super) fn arrived(&mut self, arrived: &Arrived) {
@@ -227,8 +236,12 @@ impl Running {
         self.reflector_error_estimate = Some(reply.reflector.error_estimate);
         widen(&mut self.forward_ttl, reply.sender_ttl);
         widen(&mut self.backward_ttl, arrived.ttl);
-        // The weight of RFC 6298 section 2.3; for the progress line alone.
-        self.smoothed_round_trip_ns += (observation.round_trip_total_ns() - self.smoothed_round_trip_ns) / 8;
+        // As in RFC 6298 section 2; for the progress line alone.
+        let round_trip_ns = observation.round_trip_total_ns();
+        self.smoothed_round_trip_ns = match self.smoothed_round_trip_ns {
+            0 => round_trip_ns,
+            smoothed => smoothed + (round_trip_ns - smoothed) / 8,
+        };
     }
 
     /// The stamp of a sentinel, if one is due: packets are missing at the end, and none has told on which way.
@@ -252,8 +265,12 @@ impl Running {
         if self.next_departure_ns.is_some() {
             return false;
         }
-        let waited_enough = self.last_departure_ns.is_none_or(|last| now_ns >= last + self.plan.metrics.tmax_ns);
-        waited_enough || self.metrics.outstanding() == 0 && now_ns >= self.last_arrival_ns + LINGER_NS
+        now_ns >= self.deadline_ns() || self.metrics.outstanding() == 0 && now_ns >= self.last_arrival_ns + LINGER_NS
+    }
+
+    /// When the last packet has been waited for long enough.
+    fn deadline_ns(&self) -> i64 {
+        self.last_departure_ns.map_or(i64::MIN, |last| last.saturating_add(self.plan.metrics.tmax_ns))
     }
 
     /// True when several packets have left and nothing has come back for so long.
@@ -263,23 +280,15 @@ impl Running {
             && self.unanswered_since_ns.is_some_and(|since| now_ns - since > patience_ns)
     }
 
-    /// When something is to be done next without any reply; never, for a stream that is done.
-    pub(super) fn next_event_ns(&self, now_ns: i64) -> i64 {
-        if let Some(departure) = self.next_departure_ns {
-            return departure;
-        }
-        if self.is_done(now_ns) {
-            return i64::MAX;
-        }
-        if self.metrics.outstanding() == 0 {
-            return self.last_arrival_ns + LINGER_NS;
-        }
-        let deadline = self.last_departure_ns.map_or(now_ns, |last| last + self.plan.metrics.tmax_ns);
-        if self.sentinels_answered == 0 && self.sentinels_sent < MOST_SENTINELS {
-            deadline.min(self.next_sentinel_ns)
-        } else {
-            deadline
-        }
+    /// When something is to be done next without any reply; `None` when the stream is done. Sentinels leave when the
+    /// house is kept, and are no event of their own.
+    #[inline]
+    pub(super) fn next_event_ns(&self, now_ns: i64) -> Option<i64> {
+        self.next_departure_ns.or_else(|| {
+            let waits_for_copies = self.metrics.outstanding() == 0;
+            let end = if waits_for_copies { self.last_arrival_ns + LINGER_NS } else { self.deadline_ns() };
+            (!self.is_done(now_ns)).then_some(end)
+        })
     }
 
     pub(super) fn finish(self) -> StreamOutcome {

@@ -72,10 +72,11 @@ impl<P: Port, C: Clock> Worker<P, C> {
             self.port.flush()?;
             let received = self.take_in()?;
             if now >= next_housekeeping_ns {
-                next_housekeeping_ns = now + HOUSEKEEPING_NS;
                 if self.keep_house(now)? {
+                    self.streams.iter_mut().for_each(|stream| stream.abandon(now));
                     break;
                 }
+                next_housekeeping_ns = self.next_housekeeping_ns(now);
             }
             if sent == 0 && received == 0 {
                 if self.streams.iter().all(|stream| stream.is_done(now)) {
@@ -84,7 +85,7 @@ impl<P: Port, C: Clock> Worker<P, C> {
                 self.rest(now, next_housekeeping_ns)?;
             }
         }
-        self.close_interval(self.clock.now());
+        self.close_last_interval();
         let outcomes = self.streams.into_iter().map(Running::finish).collect();
         Ok((self.port, outcomes))
     }
@@ -143,12 +144,11 @@ impl<P: Port, C: Clock> Worker<P, C> {
                 && self.port.send(index, &stamp)?
             {
                 stream.sentinel_departed(now_ns);
+                // Now, since a sleep may follow.
+                self.port.flush()?;
             }
         }
-        let interval_ns = self.settings.report_interval_ns.unwrap_or(i64::MAX);
-        if now_ns.saturating_sub(self.interval_start_ns) >= interval_ns {
-            self.close_interval(now_ns);
-        }
+        self.close_due_interval(now_ns);
         self.gauges.write(&self.reading());
         Ok(self.gauges.is_abort_wished())
     }
@@ -167,11 +167,31 @@ impl<P: Port, C: Clock> Worker<P, C> {
         reading
     }
 
-    /// Hands the interval of every stream over, if intervals are wished and the controller has taken the earlier ones.
-    fn close_interval(&mut self, now_ns: i64) {
+    /// When to look up next: soon, or at the end of the interval, so that intervals end when they should.
+    fn next_housekeeping_ns(&self, now_ns: i64) -> i64 {
+        let soon = now_ns + HOUSEKEEPING_NS;
+        let interval_end = self.settings.report_interval_ns.map(|length| self.interval_start_ns.saturating_add(length));
+        interval_end.filter(|end| *end > now_ns).map_or(soon, |end| soon.min(end))
+    }
+
+    /// Hands the interval of every stream over when it is full, unless the controller has not taken the earlier ones:
+    /// then it goes on, and ends with a later one.
+    fn close_due_interval(&mut self, now_ns: i64) {
         let Some(interval_ns) = self.settings.report_interval_ns else { return };
-        let full = (now_ns - self.interval_start_ns) / interval_ns * interval_ns;
-        let end_ns = if full > 0 { self.interval_start_ns + full } else { now_ns };
+        let full = (now_ns - self.interval_start_ns).max(0) / interval_ns * interval_ns;
+        if full > 0 && self.intervals.has_room() {
+            self.close_interval(self.interval_start_ns + full);
+        }
+    }
+
+    /// Hands over what has come since the last interval ended.
+    fn close_last_interval(&mut self) {
+        if self.settings.report_interval_ns.is_some() {
+            self.close_interval(self.clock.now());
+        }
+    }
+
+    fn close_interval(&mut self, end_ns: i64) {
         for (index, stream) in self.streams.iter_mut().enumerate() {
             let Some(mut interval) = self.intervals.blank() else { return };
             interval.stream = index;
@@ -185,7 +205,8 @@ impl<P: Port, C: Clock> Worker<P, C> {
 
     /// Sleeps if there is time for it; a short wait is spun away, since the kernel would wake too late.
     fn rest(&mut self, now_ns: i64, next_housekeeping_ns: i64) -> Result<(), PortError> {
-        let next_event_ns = self.streams.iter().map(|stream| stream.next_event_ns(now_ns)).min().unwrap_or(now_ns);
+        let next_event_ns =
+            self.streams.iter().filter_map(|stream| stream.next_event_ns(now_ns)).min().unwrap_or(now_ns);
         let has_departure = self.streams.iter().any(|stream| stream.next_departure_ns.is_some());
         let early = if has_departure { WAKE_EARLY_NS } else { 0 };
         let sleep =

@@ -38,8 +38,10 @@ pub(super) const LATE_DEPARTURE_NS: i64 = 10_000;
 const DENSE_PPS: f64 = 1_000.0;
 /// How long the probes before a stream are waited for, or the wait of the stream if that is shorter.
 const PREFLIGHT_PATIENCE: Duration = Duration::from_secs(1);
-/// How often the controller looks.
+/// How often the controller looks, unless intervals come oftener.
 const TICK: Duration = Duration::from_millis(100);
+/// How often it looks at most.
+const SHORTEST_TICK: Duration = Duration::from_millis(1);
 /// Numbers that are remembered of each stream at most: more than 51 s at 10 Mpps, in at most 128 MiB.
 const MOST_OUTSTANDING: u64 = 1 << 29;
 
@@ -244,6 +246,7 @@ impl Session<'_> {
             .map_err(|error| Failure::new(error.to_string()))?;
         let runtime = runtime()?;
         let planned = self.prepared.iter().filter_map(planned).max().unwrap_or_default();
+        let tick = self.configuration.report_interval.map_or(TICK, |interval| interval.clamp(SHORTEST_TICK, TICK));
         let offset = self.tai_utc_offset();
         std::thread::scope(|scope| {
             let worker = std::thread::Builder::new()
@@ -256,7 +259,7 @@ impl Session<'_> {
                     let start = Instant::now();
                     let mut reaped = Instant::now();
                     while !worker.is_finished() {
-                        if signals.within(TICK).await {
+                        if signals.within(tick).await {
                             gauges.stop();
                         }
                         intervals.take(|closed| observer.interval(&interval_result(closed, offset)));

@@ -162,6 +162,13 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
     match evidence.ending {
         Ending::Complete => {}
         Ending::Stopped => say(Verdict::Valid, "the user ended the run early".to_owned()),
+        Ending::Abandoned => say(
+            Verdict::Unattributable,
+            format!(
+                "the user ended the run while packets were out: some of the {} lost ones may yet have come back",
+                result.lost
+            ),
+        ),
         Ending::Silent => {
             say(Verdict::Valid, format!("the stream was stopped: nothing came back for {:?}", evidence.stop_after));
         }

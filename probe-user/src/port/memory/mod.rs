@@ -10,8 +10,8 @@ mod tests;
 mod truth;
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
-use std::ops::Deref;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::ops::{Deref, Range};
 use std::time::Duration;
 
 use probe_wire::frame::UDP;
@@ -52,8 +52,8 @@ pub struct MemoryPort<C> {
 struct Stream {
     wire: StreamWire,
     ledger: Ledger,
-    /// The reflector's own number for the next reply of this session.
-    reflector_sequence: u32,
+    /// The reflector's own number for the next reply of each session, by SSID.
+    next_numbers: BTreeMap<u16, u32>,
 }
 
 /// Something comes out of a direction of the path.
@@ -96,7 +96,7 @@ impl<C: Deref<Target = ManualClock>> MemoryPort<C> {
             backward: Lane::new(path.backward, path.seed, 1),
             streams: streams
                 .iter()
-                .map(|wire| Stream { wire: *wire, ledger: Ledger::default(), reflector_sequence: 0 })
+                .map(|wire| Stream { wire: *wire, ledger: Ledger::default(), next_numbers: BTreeMap::new() })
                 .collect(),
             taken: Vec::with_capacity(TRANSMIT_ROOM),
             events: BinaryHeap::new(),
@@ -121,7 +121,14 @@ impl<C: Deref<Target = ManualClock>> MemoryPort<C> {
     /// What has become of a stream's packets so far; of none where there is no such stream.
     #[must_use]
     pub fn truth(&self, stream: usize) -> Truth {
-        self.streams.get(stream).map(|stream| stream.ledger.truth()).unwrap_or_default()
+        self.truth_within(stream, 0..usize::MAX)
+    }
+
+    /// The same for some of its packets, numbered from 0 as they left, whatever they were: probes before a stream and
+    /// sentinels after it have numbers of their own.
+    #[must_use]
+    pub fn truth_within(&self, stream: usize, packets: Range<usize>) -> Truth {
+        self.streams.get(stream).map(|stream| stream.ledger.truth(packets)).unwrap_or_default()
     }
 
     fn schedule(&mut self, time_ns: i64, what: What) {
@@ -170,10 +177,13 @@ impl<C: Deref<Target = ManualClock>> MemoryPort<C> {
 
     /// Answers a request as a Session-Reflector does (RFC 8762 section 4.3) and sends the answer on its way.
     fn reflect(&mut self, stream: usize, packet: usize, request: &Stamp, time_ns: i64) {
-        let Reflector { is_stateful, residence_ns, clock_offset_ns, tai_utc_offset, error_estimate } = self.reflector;
-        let Stream { wire, reflector_sequence, .. } = &mut self.streams[stream];
-        let sequence = if is_stateful { *reflector_sequence } else { request.sequence };
-        *reflector_sequence = reflector_sequence.wrapping_add(1);
+        let Reflector { is_stateful, has_ssid, residence_ns, clock_offset_ns, tai_utc_offset, error_estimate } =
+            self.reflector;
+        let Stream { wire, next_numbers, .. } = &mut self.streams[stream];
+        let ssid = if has_ssid { request.ssid } else { 0 };
+        let next_number = next_numbers.entry(ssid).or_default();
+        let sequence = if is_stateful { *next_number } else { request.sequence };
+        *next_number = next_number.wrapping_add(1);
         let format = request.error_estimate.format();
         let write = |time_ns: i64| format.write(time_ns.cast_unsigned(), tai_utc_offset);
         let received_ns = time_ns + clock_offset_ns;
@@ -182,7 +192,7 @@ impl<C: Deref<Target = ManualClock>> MemoryPort<C> {
                 sequence,
                 timestamp: write(received_ns + residence_ns),
                 error_estimate: error_estimate.with_format(format),
-                ssid: request.ssid,
+                ssid,
             },
             receive_timestamp: write(received_ns),
             sender_sequence: request.sequence,

@@ -106,6 +106,9 @@ pub struct Reflector {
     /// True for one that numbers its replies by session; false for one that copies the request's number (RFC 8762
     /// section 4.3).
     pub is_stateful: bool,
+    /// True for one that tells sessions apart by their SSID and returns it (RFC 8972 section 3); false for one by RFC
+    /// 8762 alone, to which all packets of a pair of addresses and ports are one session, and which returns zero.
+    pub has_ssid: bool,
     /// From a request's arrival to its reply's departure, nanoseconds.
     pub residence_ns: i64,
     /// How far its clock is ahead of the sender's, nanoseconds.
@@ -117,10 +120,11 @@ pub struct Reflector {
 }
 
 impl Default for Reflector {
-    /// Stateful, takes no time, and has the sender's clock.
+    /// Stateful, with sessions by SSID, takes no time, and has the sender's clock.
     fn default() -> Self {
         Self {
             is_stateful: true,
+            has_ssid: true,
             residence_ns: 0,
             clock_offset_ns: 0,
             tai_utc_offset: 0,

@@ -1,5 +1,7 @@
 //! What really became of every packet, for a test to hold a measurement against.
 
+use std::ops::Range;
+
 /// What became of a stream's packets. Every packet is in exactly one of the first six, so that they add up to those
 /// sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,14 +35,15 @@ struct Fate {
     has_arrived: bool,
     has_arrived_corrupted: bool,
     was_dropped: bool,
+    /// Whole replies beyond the first.
+    duplicates: u64,
+    is_reordered: bool,
 }
 
 /// The packets of a stream, by number.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Ledger {
     fates: Vec<Fate>,
-    duplicates: u64,
-    reordered: u64,
     /// One above the highest packet that was answered.
     next_expected: usize,
 }
@@ -79,26 +82,22 @@ impl Ledger {
         match ending {
             Ending::Corrupted => fate.has_arrived_corrupted = true,
             Ending::Dropped => fate.was_dropped = true,
-            Ending::Whole if fate.has_arrived => self.duplicates += 1,
+            Ending::Whole if fate.has_arrived => fate.duplicates += 1,
             Ending::Whole => {
                 fate.has_arrived = true;
-                if packet < self.next_expected {
-                    self.reordered += 1;
-                } else {
-                    self.next_expected = packet + 1;
-                }
+                fate.is_reordered = packet < self.next_expected;
+                self.next_expected = self.next_expected.max(packet + 1);
             }
         }
     }
 
-    pub(super) fn truth(&self) -> Truth {
-        let mut truth = Truth {
-            sent: self.fates.len() as u64,
-            duplicates: self.duplicates,
-            reordered: self.reordered,
-            ..Truth::default()
-        };
-        for fate in &self.fates {
+    pub(super) fn truth(&self, packets: Range<usize>) -> Truth {
+        let end = packets.end.min(self.fates.len());
+        let fates = &self.fates[packets.start.min(end)..end];
+        let mut truth = Truth { sent: fates.len() as u64, ..Truth::default() };
+        for fate in fates {
+            truth.duplicates += fate.duplicates;
+            truth.reordered += u64::from(fate.is_reordered);
             let place = if fate.has_arrived {
                 &mut truth.received
             } else if fate.copies > 0 {
