@@ -160,7 +160,8 @@ impl Session<'_> {
         observer: &mut impl Observer,
     ) -> Result<Report, Failure> {
         let found = self.preflight(&mut port, observer)?;
-        let counters_before = self.configuration.reflector_counters.map(counters::fetch).transpose()?;
+        let fetch = |address| counters::fetch(address).map(|document| (address, document));
+        let counters_before = self.configuration.reflector_counters.map(fetch).transpose()?;
         let interface_before = InterfaceReading::now(self.interface)?;
         let no_socket_before = no_socket(attachment)?;
 
@@ -172,12 +173,16 @@ impl Session<'_> {
         let no_socket_count = no_socket(attachment)?.saturating_sub(no_socket_before);
         let mut drops =
             own_drops(&self.interface.name, &interface_before, &interface_after, &port.drops()?, no_socket_count);
-        let counters = match counters_before {
+        let counters = match counters_before.map(|(address, before)| (before, counters::fetch(address))) {
             None => None,
-            Some(before) => {
-                let after = counters::fetch(self.configuration.reflector_counters.unwrap_or_else(|| unreachable!()))?;
+            Some((before, Ok(after))) => {
                 drops.extend(reflector_drops(&before, &after));
                 Some(CounterReadings { before: before.counters, after: after.counters })
+            }
+            // What was measured stands without them.
+            Some((_, Err(failure))) => {
+                observer.note(&format!("{}: what the reflector lost itself is not known", failure.what));
+                None
             }
         };
         let told = Told { facts, found: &found, outcomes: &outcomes, drops: &drops, counters };
