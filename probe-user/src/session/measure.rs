@@ -12,7 +12,7 @@ use probe_wire::timestamp::{ErrorEstimate, TimestampFormat};
 use super::assemble::{Parts, measurement, next_hop, planned, statistics};
 use super::control::{EndSignals, runtime};
 use super::counters::{self, CounterDocument};
-use super::ledger::{InterfaceReading, OwnDrop, own_drops};
+use super::ledger::{InterfaceReading, OwnDrop, own_drops, since};
 use super::prepare::{Prepared, prepare};
 use super::verdict::Uncharged;
 use crate::attach::{AttachOptions, Attachment, Host, Mode, PortGuard};
@@ -162,6 +162,7 @@ impl Session<'_> {
         let found = self.preflight(&mut port, observer)?;
         let fetch = |address| counters::fetch(address).map(|document| (address, document));
         let counters_before = self.configuration.reflector_counters.map(fetch).transpose()?;
+        let port_before = port.drops()?;
         let interface_before = InterfaceReading::now(self.interface)?;
         let no_socket_before = no_socket(attachment)?;
 
@@ -171,8 +172,9 @@ impl Session<'_> {
 
         let interface_after = InterfaceReading::now(self.interface)?;
         let no_socket_count = no_socket(attachment)?.saturating_sub(no_socket_before);
+        let port_drops = since(&port_before, port.drops()?);
         let mut drops =
-            own_drops(&self.interface.name, &interface_before, &interface_after, &port.drops()?, no_socket_count);
+            own_drops(&self.interface.name, &interface_before, &interface_after, &port_drops, no_socket_count);
         let counters = match counters_before.map(|(address, before)| (before, counters::fetch(address))) {
             None => None,
             Some((before, Ok(after))) => {
