@@ -47,6 +47,11 @@ impl IntervalExchange {
         }
     }
 
+    /// True when there are so many empty intervals; they cannot become fewer but by [`Self::blank`].
+    pub(super) fn has_blanks(&self, count: usize) -> bool {
+        self.empty.len() >= count
+    }
+
     /// An empty interval to be filled, unless the controller has all of them.
     pub(super) fn blank(&self) -> Option<Box<ClosedInterval>> {
         self.empty.pop()

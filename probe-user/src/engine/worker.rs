@@ -170,6 +170,10 @@ impl<P: Port, C: Clock> Worker<P, C> {
     /// Hands the interval of every stream over, if intervals are wished and the controller has taken the earlier ones.
     fn close_interval(&mut self, now_ns: i64) {
         let Some(interval_ns) = self.settings.report_interval_ns else { return };
+        // All streams or none: each would begin its next interval at another time.
+        if !self.intervals.has_blanks(self.streams.len()) {
+            return;
+        }
         let full = (now_ns - self.interval_start_ns) / interval_ns * interval_ns;
         let end_ns = if full > 0 { self.interval_start_ns + full } else { now_ns };
         for (index, stream) in self.streams.iter_mut().enumerate() {
