@@ -227,8 +227,12 @@ impl Running {
         self.reflector_error_estimate = Some(reply.reflector.error_estimate);
         widen(&mut self.forward_ttl, reply.sender_ttl);
         widen(&mut self.backward_ttl, arrived.ttl);
-        // The weight of RFC 6298 section 2.3; for the progress line alone.
-        self.smoothed_round_trip_ns += (observation.round_trip_total_ns() - self.smoothed_round_trip_ns) / 8;
+        // The first one as it is, then with the weight of RFC 6298 section 2.3; for the progress line alone.
+        let round_trip_ns = observation.round_trip_total_ns();
+        self.smoothed_round_trip_ns = match self.smoothed_round_trip_ns {
+            0 => round_trip_ns,
+            smoothed => smoothed + (round_trip_ns - smoothed) / 8,
+        };
     }
 
     /// The stamp of a sentinel, if one is due: packets are missing at the end, and none has told on which way.

@@ -274,7 +274,7 @@ impl Session<'_> {
                             sent: reading.sent,
                             received: reading.received,
                             outstanding_or_lost: reading.outstanding,
-                            median_ns: reading.round_trip_ns,
+                            round_trip_ns: reading.round_trip_ns,
                         });
                         if let Some(attachment) = attachment
                             && reaped.elapsed() >= Duration::from_secs(1)
