@@ -115,14 +115,14 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
     if result.counts.sent == 0 {
         say(Verdict::Invalid, "no packet was sent".to_owned());
     }
+    let places: Vec<&str> = evidence.drops.iter().map(|drop| drop.place.place.as_str()).collect();
+    let places = places.join(", ");
     if evidence.causes.tester > 0 {
-        let places: Vec<&str> = evidence.drops.iter().map(|drop| drop.place.place.as_str()).collect();
-        say(
-            Verdict::Invalid,
-            format!("the tester itself lost {} packets ({})", evidence.causes.tester, places.join(", ")),
-        );
-    } else if result.lost == 0 && !evidence.drops.is_empty() {
+        say(Verdict::Invalid, format!("the tester itself lost {} packets ({places})", evidence.causes.tester));
+    } else if !evidence.drops.is_empty() && result.lost == 0 {
         say(Verdict::Valid, "the interface dropped packets, none of them this stream's".to_owned());
+    } else if !evidence.drops.is_empty() {
+        say(Verdict::Valid, format!("the tester dropped packets too ({places}), and whose they were cannot be told"));
     }
     if let Some(lag) = lag_ns(result, evidence.planned) {
         say(
@@ -256,6 +256,15 @@ mod tests {
         let causes = Uncharged::new(&drops, 2).charge(&result);
         assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 0, unattributable: 1 });
         assert_eq!(judge(&evidence(&result, causes, &drops)).verdict, Verdict::Unattributable);
+    }
+
+    #[test]
+    fn a_drop_that_several_streams_share_is_named() {
+        let result = lost_backward(&[3, 5]);
+        let drops = [drop(Side::Receiving, 1)];
+        let causes = Uncharged::new(&drops, 2).charge(&result);
+        let validity = judge(&evidence(&result, causes, &drops));
+        assert!(validity.reasons.iter().any(|reason| reason.contains("a place")), "{:?}", validity.reasons);
     }
 
     #[test]
