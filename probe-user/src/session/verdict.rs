@@ -101,6 +101,8 @@ pub(super) struct Evidence<'a> {
     pub(super) untimed: u64,
     pub(super) sentinels: (u64, u64),
     pub(super) stop_after: Duration,
+    /// Whether the reflector's own losses are among `drops`.
+    pub(super) has_reflector_counters: bool,
 }
 
 /// The verdict on one stream.
@@ -157,6 +159,12 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
         say(
             Verdict::Unattributable,
             format!("on which way {} packets were lost cannot be told: {why}", evidence.causes.unattributable),
+        );
+    }
+    if result.lost > 0 && result.counts.received > 0 && !evidence.has_reflector_counters {
+        say(
+            Verdict::Valid,
+            "the reflector's counters were not read, so that what it lost itself is among the network's loss".to_owned(),
         );
     }
     match evidence.ending {
@@ -221,6 +229,7 @@ mod tests {
             untimed: 0,
             sentinels: (0, 0),
             stop_after: Duration::from_secs(5),
+            has_reflector_counters: true,
         }
     }
 
@@ -230,6 +239,15 @@ mod tests {
         let causes = Uncharged::new(&[], 1).charge(&result);
         assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 0, unattributable: 0 });
         assert_eq!(judge(&evidence(&result, causes, &[])).verdict, Verdict::Valid);
+    }
+
+    #[test]
+    fn what_a_reflector_without_counters_lost_is_said_to_be_unknown() {
+        let result = lost_backward(&[4]);
+        let causes = Uncharged::new(&[], 1).charge(&result);
+        let validity = judge(&Evidence { has_reflector_counters: false, ..evidence(&result, causes, &[]) });
+        assert_eq!(validity.verdict, Verdict::Valid);
+        assert!(validity.reasons[0].contains("counters"), "{:?}", validity.reasons);
     }
 
     #[test]
