@@ -83,12 +83,7 @@ pub(super) fn own_drops(
             format!("rx_queue_N_drops of {interface}"),
             at_driver.saturating_sub(seen_receiving),
         ),
-        own(
-            Side::Receiving,
-            "XDP program",
-            format!("rx_queue_N_xdp_drops of {interface}"),
-            by_program,
-        ),
+        own(Side::Receiving, "XDP program", format!("rx_queue_N_xdp_drops of {interface}"), by_program),
         own(
             Side::Receiving,
             "no buffer at the NIC",

@@ -164,7 +164,8 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
     if result.lost > 0 && result.counts.received > 0 && !evidence.has_reflector_counters {
         say(
             Verdict::Valid,
-            "the reflector's counters were not read, so that what it lost itself is among the network's loss".to_owned(),
+            "the reflector's counters were not read, so that what it lost itself is among the network's loss"
+                .to_owned(),
         );
     }
     match evidence.ending {
