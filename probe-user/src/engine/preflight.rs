@@ -51,6 +51,8 @@ pub struct Preflight {
     pub round_trip_ns: Option<i64>,
     /// One bit for each of the probes, by its place among them.
     answered_probes: u8,
+    /// A reply bore another number than its request.
+    has_own_numbers: bool,
 }
 
 /// The identity of the probes of one stream.
@@ -139,9 +141,12 @@ fn note(delivery: Delivery, streams: &[Probes], found: &mut [Preflight]) {
     found.answered_probes |= 1 << probe;
     found.answered += 1;
     found.next_number = found.next_number.max(reply.reflector.sequence.wrapping_add(1));
-    if number >= FIRST_AFTER_GAP {
-        let copied = reply.reflector.sequence == number;
-        found.kind = Some(if copied { ReflectorKind::Stateless } else { ReflectorKind::Stateful });
+    // Probes that were doubled or swapped on their way can make a count meet a number by chance, but not all of them.
+    found.has_own_numbers |= reply.reflector.sequence != number;
+    if found.has_own_numbers {
+        found.kind = Some(ReflectorKind::Stateful);
+    } else if number >= FIRST_AFTER_GAP {
+        found.kind = Some(ReflectorKind::Stateless);
     }
     let sent_ns = probes.format.read(reply.sender_timestamp, arrived.received_ns, probes.tai_utc_offset);
     let round_trip = arrived.received_ns - sent_ns;

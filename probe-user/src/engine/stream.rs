@@ -236,7 +236,7 @@ impl Running {
         self.reflector_error_estimate = Some(reply.reflector.error_estimate);
         widen(&mut self.forward_ttl, reply.sender_ttl);
         widen(&mut self.backward_ttl, arrived.ttl);
-        // As in RFC 6298 section 2; for the progress line alone.
+        // The first one as it is, then with the weight of RFC 6298 section 2.3; for the progress line alone.
         let round_trip_ns = observation.round_trip_total_ns();
         self.smoothed_round_trip_ns = match self.smoothed_round_trip_ns {
             0 => round_trip_ns,

@@ -12,7 +12,7 @@ use probe_wire::timestamp::{ErrorEstimate, TimestampFormat};
 use super::assemble::{Parts, measurement, next_hop, planned, statistics};
 use super::control::{EndSignals, runtime};
 use super::counters::{self, CounterDocument};
-use super::ledger::{InterfaceReading, OwnDrop, own_drops};
+use super::ledger::{InterfaceReading, OwnDrop, own_drops, since};
 use super::prepare::{Prepared, prepare};
 use super::verdict::Uncharged;
 use crate::attach::{AttachOptions, Attachment, Host, Mode, PortGuard};
@@ -162,7 +162,9 @@ impl Session<'_> {
         observer: &mut impl Observer,
     ) -> Result<Report, Failure> {
         let found = self.preflight(&mut port, observer)?;
-        let counters_before = self.configuration.reflector_counters.map(counters::fetch).transpose()?;
+        let fetch = |address| counters::fetch(address).map(|document| (address, document));
+        let counters_before = self.configuration.reflector_counters.map(fetch).transpose()?;
+        let port_before = port.drops()?;
         let interface_before = InterfaceReading::now(self.interface)?;
         let no_socket_before = no_socket(attachment)?;
 
@@ -172,14 +174,19 @@ impl Session<'_> {
 
         let interface_after = InterfaceReading::now(self.interface)?;
         let no_socket_count = no_socket(attachment)?.saturating_sub(no_socket_before);
+        let port_drops = since(&port_before, port.drops()?);
         let mut drops =
-            own_drops(&self.interface.name, &interface_before, &interface_after, &port.drops()?, no_socket_count);
-        let counters = match counters_before {
+            own_drops(&self.interface.name, &interface_before, &interface_after, &port_drops, no_socket_count);
+        let counters = match counters_before.map(|(address, before)| (before, counters::fetch(address))) {
             None => None,
-            Some(before) => {
-                let after = counters::fetch(self.configuration.reflector_counters.unwrap_or_else(|| unreachable!()))?;
+            Some((before, Ok(after))) => {
                 drops.extend(reflector_drops(&before, &after));
                 Some(CounterReadings { before: before.counters, after: after.counters })
+            }
+            // What was measured stands without them.
+            Some((_, Err(failure))) => {
+                observer.note(&format!("{}: what the reflector lost itself is not known", failure.what));
+                None
             }
         };
         let told = Told { facts, found: &found, outcomes: &outcomes, drops: &drops, counters };
@@ -270,7 +277,7 @@ impl Session<'_> {
                             sent: reading.sent,
                             received: reading.received,
                             outstanding_or_lost: reading.outstanding,
-                            median_ns: reading.round_trip_ns,
+                            round_trip_ns: reading.round_trip_ns,
                         });
                         if let Some(attachment) = attachment
                             && reaped.elapsed() >= Duration::from_secs(1)

@@ -101,6 +101,8 @@ pub(super) struct Evidence<'a> {
     pub(super) untimed: u64,
     pub(super) sentinels: (u64, u64),
     pub(super) stop_after: Duration,
+    /// Whether the reflector's own losses are among `drops`.
+    pub(super) has_reflector_counters: bool,
 }
 
 /// The verdict on one stream.
@@ -115,14 +117,14 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
     if result.counts.sent == 0 {
         say(Verdict::Invalid, "no packet was sent".to_owned());
     }
+    let places: Vec<&str> = evidence.drops.iter().map(|drop| drop.place.place.as_str()).collect();
+    let places = places.join(", ");
     if evidence.causes.tester > 0 {
-        let places: Vec<&str> = evidence.drops.iter().map(|drop| drop.place.place.as_str()).collect();
-        say(
-            Verdict::Invalid,
-            format!("the tester itself lost {} packets ({})", evidence.causes.tester, places.join(", ")),
-        );
-    } else if result.lost == 0 && !evidence.drops.is_empty() {
+        say(Verdict::Invalid, format!("the tester itself lost {} packets ({places})", evidence.causes.tester));
+    } else if !evidence.drops.is_empty() && result.lost == 0 {
         say(Verdict::Valid, "the interface dropped packets, none of them this stream's".to_owned());
+    } else if !evidence.drops.is_empty() {
+        say(Verdict::Valid, format!("the tester dropped packets too ({places}), and whose they were cannot be told"));
     }
     if let Some(lag) = lag_ns(result, evidence.planned) {
         say(
@@ -157,6 +159,13 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
         say(
             Verdict::Unattributable,
             format!("on which way {} packets were lost cannot be told: {why}", evidence.causes.unattributable),
+        );
+    }
+    if result.lost > 0 && result.counts.received > 0 && !evidence.has_reflector_counters {
+        say(
+            Verdict::Valid,
+            "the reflector's counters were not read, so that what it lost itself is among the network's loss"
+                .to_owned(),
         );
     }
     match evidence.ending {
@@ -228,6 +237,7 @@ mod tests {
             untimed: 0,
             sentinels: (0, 0),
             stop_after: Duration::from_secs(5),
+            has_reflector_counters: true,
         }
     }
 
@@ -237,6 +247,15 @@ mod tests {
         let causes = Uncharged::new(&[], 1).charge(&result);
         assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 0, unattributable: 0 });
         assert_eq!(judge(&evidence(&result, causes, &[])).verdict, Verdict::Valid);
+    }
+
+    #[test]
+    fn what_a_reflector_without_counters_lost_is_said_to_be_unknown() {
+        let result = lost_backward(&[4]);
+        let causes = Uncharged::new(&[], 1).charge(&result);
+        let validity = judge(&Evidence { has_reflector_counters: false, ..evidence(&result, causes, &[]) });
+        assert_eq!(validity.verdict, Verdict::Valid);
+        assert!(validity.reasons[0].contains("counters"), "{:?}", validity.reasons);
     }
 
     #[test]
@@ -263,6 +282,15 @@ mod tests {
         let causes = Uncharged::new(&drops, 2).charge(&result);
         assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 0, unattributable: 1 });
         assert_eq!(judge(&evidence(&result, causes, &drops)).verdict, Verdict::Unattributable);
+    }
+
+    #[test]
+    fn a_drop_that_several_streams_share_is_named() {
+        let result = lost_backward(&[3, 5]);
+        let drops = [drop(Side::Receiving, 1)];
+        let causes = Uncharged::new(&drops, 2).charge(&result);
+        let validity = judge(&evidence(&result, causes, &drops));
+        assert!(validity.reasons.iter().any(|reason| reason.contains("a place")), "{:?}", validity.reasons);
     }
 
     #[test]
