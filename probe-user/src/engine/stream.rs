@@ -45,6 +45,8 @@ pub enum Ending {
     Stopped,
     /// Its reflector fell silent.
     Silent,
+    /// The clock was set while it ran.
+    ClockSet,
     /// The user ended it, and did not wait for the packets that were still out: they count as lost, and may not be.
     Abandoned,
 }

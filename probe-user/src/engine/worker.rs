@@ -19,6 +19,9 @@ const LEAD_NS: i64 = 1_000_000;
 const HOUSEKEEPING_NS: i64 = 5_000_000;
 /// A sleep ends so long before the next departure, since the kernel wakes late; the rest is spun away.
 const WAKE_EARLY_NS: i64 = 150_000;
+/// A clock that is off by more than this, between two looks at it, was set: a reading may be interrupted for a while, but
+/// not for that long.
+const CLOCK_STEP_NS: i64 = 20_000_000;
 /// The longest sleep.
 const LONGEST_SLEEP_NS: i64 = 5_000_000;
 
@@ -40,6 +43,8 @@ pub struct Worker<P, C> {
     gauges: Arc<Gauges>,
     intervals: Arc<IntervalExchange>,
     interval_start_ns: i64,
+    /// What [`Clock::ahead_of_steady`] was at the start.
+    ahead_of_steady_ns: i64,
 }
 
 impl<P: Port, C: Clock> Worker<P, C> {
@@ -57,7 +62,8 @@ impl<P: Port, C: Clock> Worker<P, C> {
     ) -> Result<Self, ConfigurationError> {
         let start_ns = clock.now() + LEAD_NS;
         let streams = plans.into_iter().map(|plan| Running::new(plan, start_ns)).collect::<Result<_, _>>()?;
-        Ok(Self { port, clock, settings, streams, gauges, intervals, interval_start_ns: start_ns })
+        let ahead_of_steady_ns = clock.ahead_of_steady();
+        Ok(Self { port, clock, settings, streams, gauges, intervals, interval_start_ns: start_ns, ahead_of_steady_ns })
     }
 
     /// Runs the streams to their end, and gives back the port beside what they found.
@@ -133,9 +139,13 @@ impl<P: Port, C: Clock> Worker<P, C> {
 
     /// Looks up from the packets: sentinels, silence, the user's wishes, intervals, gauges. True to end at once.
     fn keep_house(&mut self, now_ns: i64) -> Result<bool, PortError> {
+        let is_clock_set = (self.clock.ahead_of_steady() - self.ahead_of_steady_ns).abs() > CLOCK_STEP_NS;
         for (index, stream) in self.streams.iter_mut().enumerate() {
             if stream.is_silent(now_ns, self.settings.stop_after_ns) {
                 stream.stop(Ending::Silent, now_ns);
+            }
+            if is_clock_set {
+                stream.stop(Ending::ClockSet, now_ns);
             }
             if self.gauges.is_stop_wished() {
                 stream.stop(Ending::Stopped, now_ns);

@@ -338,7 +338,7 @@ impl Session<'_> {
             },
         };
         let with_loss = told.outcomes.iter().filter(|outcome| outcome.result.lost > 0).count();
-        let mut uncharged = Uncharged::new(told.drops, with_loss);
+        let uncharged = Uncharged::new(told.drops, with_loss);
         let measurements: Vec<Measurement> = (0..self.prepared.len())
             .map(|index| {
                 let (prepared, outcome) = (&self.prepared[index], &told.outcomes[index]);

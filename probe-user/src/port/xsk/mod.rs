@@ -176,6 +176,12 @@ impl<C: Clock> Port for XskPort<C> {
                 counter: format!("sendto EBUSY of queue {queue}"),
                 count: rings.refused(),
             });
+            drops.push(Drop {
+                side: Side::Sending,
+                place: "never sent: still in the transmit ring",
+                counter: format!("frames in the transmit ring of queue {queue} at the end"),
+                count: rings.unsent(),
+            });
         }
         Ok(drops)
     }
