@@ -16,7 +16,8 @@ const FIRST_SENTINEL_NS: i64 = 10_000_000;
 const MOST_SENTINELS: u64 = 16;
 /// When nothing is missing any more, copies are listened for so much longer, from the last arrival.
 const LINGER_NS: i64 = 50_000_000;
-/// Fewer packets without a reply are loss, not silence, however long it lasts.
+/// Fewer packets without a reply are loss, not silence, however long it lasts. Silence is counted from the last of
+/// these, since that one too must have had its time.
 const FEWEST_FOR_SILENCE: u64 = 3;
 
 /// What a stream is to do.
@@ -86,11 +87,11 @@ pub(super) struct Running {
     ending: Ending,
     first_departure_ns: Option<i64>,
     last_departure_ns: Option<i64>,
-    /// When the first packet left that no reply has followed.
-    unanswered_since_ns: Option<i64>,
     last_arrival_ns: i64,
-    /// How many have left since the last reply.
+    /// How many packets have left since the last reply.
     unanswered: u64,
+    /// When so many had left that it may be silence.
+    silent_since_ns: Option<i64>,
     sentinels_sent: u64,
     sentinels_answered: u64,
     next_sentinel_ns: i64,
@@ -116,9 +117,9 @@ impl Running {
             ending: Ending::Complete,
             first_departure_ns: None,
             last_departure_ns: None,
-            unanswered_since_ns: None,
             last_arrival_ns: start_ns,
             unanswered: 0,
+            silent_since_ns: None,
             sentinels_sent: 0,
             sentinels_answered: 0,
             next_sentinel_ns: 0,
@@ -153,8 +154,10 @@ impl Running {
         self.metrics.on_sent(1);
         self.metrics.departure(actual_ns - intended_ns);
         self.sent += 1;
-        self.unanswered_since_ns.get_or_insert(actual_ns);
         self.unanswered += 1;
+        if self.unanswered == FEWEST_FOR_SILENCE {
+            self.silent_since_ns = Some(actual_ns);
+        }
         self.first_departure_ns.get_or_insert(actual_ns);
         self.last_departure_ns = Some(actual_ns);
         self.next_departure_ns = self.plan.schedule.next().map(|at| self.start_ns.saturating_add_unsigned(at));
@@ -173,7 +176,7 @@ impl Running {
 
     /// Waits for nothing more, although packets may be out.
     pub(super) fn abandon(&mut self, now_ns: i64) {
-        if !self.is_done(now_ns) {
+        if !self.is_done(now_ns) && self.metrics.outstanding() > 0 {
             self.ending = Ending::Abandoned;
         }
     }
@@ -228,8 +231,8 @@ impl Running {
         }
         self.metrics.observe(&observation);
         self.last_arrival_ns = arrived.received_ns;
-        self.unanswered_since_ns = None;
         self.unanswered = 0;
+        self.silent_since_ns = None;
         self.arrivals[match arrived.clock {
             ArrivalClock::Driver => 0,
             ArrivalClock::Kernel => 1,
@@ -264,33 +267,26 @@ impl Running {
 
     /// True when nothing more can change the result.
     pub(super) fn is_done(&self, now_ns: i64) -> bool {
-        if self.next_departure_ns.is_some() {
-            return false;
-        }
-        now_ns >= self.deadline_ns() || self.metrics.outstanding() == 0 && now_ns >= self.last_arrival_ns + LINGER_NS
+        self.next_departure_ns.is_none() && now_ns >= self.end_ns()
     }
 
-    /// When the last packet has been waited for long enough.
-    fn deadline_ns(&self) -> i64 {
-        self.last_departure_ns.map_or(i64::MIN, |last| last.saturating_add(self.plan.metrics.tmax_ns))
+    /// When the wait is over, unless something comes: Tmax after the last packet, or sooner where nothing is missing and
+    /// copies have been listened for.
+    fn end_ns(&self) -> i64 {
+        let deadline = self.last_departure_ns.map_or(i64::MIN, |last| last.saturating_add(self.plan.metrics.tmax_ns));
+        if self.metrics.outstanding() == 0 { deadline.min(self.last_arrival_ns + LINGER_NS) } else { deadline }
     }
 
     /// True when several packets have left and nothing has come back for so long.
     pub(super) fn is_silent(&self, now_ns: i64, patience_ns: i64) -> bool {
-        self.next_departure_ns.is_some()
-            && self.unanswered >= FEWEST_FOR_SILENCE
-            && self.unanswered_since_ns.is_some_and(|since| now_ns - since > patience_ns)
+        self.next_departure_ns.is_some() && self.silent_since_ns.is_some_and(|since| now_ns - since > patience_ns)
     }
 
     /// When something is to be done next without any reply; `None` when the stream is done. Sentinels leave when the
     /// house is kept, and are no event of their own.
     #[inline]
     pub(super) fn next_event_ns(&self, now_ns: i64) -> Option<i64> {
-        self.next_departure_ns.or_else(|| {
-            let waits_for_copies = self.metrics.outstanding() == 0;
-            let end = if waits_for_copies { self.last_arrival_ns + LINGER_NS } else { self.deadline_ns() };
-            (!self.is_done(now_ns)).then_some(end)
-        })
+        self.next_departure_ns.or_else(|| Some(self.end_ns()).filter(|end| *end > now_ns))
     }
 
     pub(super) fn finish(self) -> StreamOutcome {

@@ -4,8 +4,7 @@ use super::*;
 
 /// From the first packet's time to the last's, for a periodic stream.
 const TENTH: i64 = 100 * MILLISECOND;
-
-/// How long copies are listened for when nothing is missing.
+/// Where nothing is missing, copies are still listened for.
 const LINGER: i64 = 50 * MILLISECOND;
 
 fn tenth_of_a_second() -> StreamPlan {
@@ -18,6 +17,16 @@ fn a_long_wait_costs_nothing_without_loss() {
     let ended = run(path(), vec![tenth_of_a_second()], &time);
     assert!(ended.elapsed_ns < TENTH + LINGER + 7 * MILLISECOND, "{}", ended.elapsed_ns);
     assert_eq!(ended.outcomes[0].result.tmax_ns, TMAX);
+}
+
+/// A copy of the very last reply, which comes when nothing is missing any more.
+#[test]
+fn a_copy_that_comes_last_is_still_heard() {
+    let time = ManualClock::new(START);
+    let backward = path().backward.with_duplication(probability(1.0)).with_jitter(milliseconds(20));
+    let ended = run(Path { backward, ..path() }, vec![periodic(MILLISECOND, 10)], &time);
+    assert_books(&ended, 0, 0);
+    assert_eq!(ended.outcomes[0].result.counts.duplicates, 10);
 }
 
 #[test]
@@ -56,7 +65,7 @@ fn a_stop_ends_the_sending_and_waits_for_what_is_out() {
     let counts = outcome.result.counts;
     assert!((380..450).contains(&counts.sent), "{counts:?}");
     assert_eq!(counts.received, counts.sent, "every reply was waited for");
-    assert!(ended.elapsed_ns < LINGER + 60 * MILLISECOND, "{}", ended.elapsed_ns);
+    assert!(ended.elapsed_ns < 60 * MILLISECOND + LINGER, "{}", ended.elapsed_ns);
 }
 
 #[test]
@@ -133,6 +142,18 @@ fn a_reflector_that_falls_silent_ends_its_stream() {
     assert_eq!(outcome.result.counts.received, 500);
     let elapsed = ended.elapsed_ns;
     assert!((3_500 * MILLISECOND..3_550 * MILLISECOND).contains(&elapsed), "{elapsed}");
+}
+
+/// Two packets without a reply are loss, however long ago they left.
+#[test]
+fn two_losses_are_no_silence() {
+    let time = ManualClock::new(START);
+    let lossy = Path { forward: path().forward.losing([1, 2]), ..path() };
+    let mut trial = Trial::new(lossy, vec![waiting(periodic(10 * SECOND, 5), SECOND)], &time);
+    trial.settings.stop_after_ns = SECOND;
+    let ended = trial.run();
+    assert_eq!(ended.outcomes[0].ending, Ending::Complete);
+    assert_eq!(directions(&ended.outcomes[0]), (2, 0, 0));
 }
 
 /// Nobody is silent who has nothing to answer: packets are further apart than the patience.
