@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::port::{Delivery, Port, PortError};
 
 /// The numbers that the probes carry. What comes after the gap tells the kinds of reflectors apart.
-const NUMBERS: [u32; 5] = [0, 1, 2, 1_000, 1_001];
+const NUMBERS: [u32; 7] = [0, 1, 2, 1_000, 1_001, 1_002, 1_003];
 /// Numbers from here on lie behind the gap, which is wide enough that no copies made on the way fill it.
 const FIRST_AFTER_GAP: u32 = 1_000;
 /// Time between two probes.

@@ -131,6 +131,13 @@ impl Running {
         })
     }
 
+    /// Puts the start of a stream that has not begun off.
+    pub(super) fn postpone(&mut self, delay_ns: i64) {
+        self.start_ns += delay_ns;
+        self.last_arrival_ns += delay_ns;
+        self.next_departure_ns = self.next_departure_ns.map(|departure| departure.saturating_add(delay_ns));
+    }
+
     /// The stamp of a packet that leaves now.
     #[inline]
     fn stamp(&self, number: u64, now_ns: i64) -> Stamp {

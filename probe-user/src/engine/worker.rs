@@ -71,6 +71,7 @@ impl<P: Port, C: Clock> Worker<P, C> {
     /// # Errors
     /// The port fails.
     pub fn run(mut self) -> Result<(P, Vec<StreamOutcome>), PortError> {
+        self.begin_anew();
         let mut next_housekeeping_ns = self.clock.now();
         loop {
             let now = self.clock.now();
@@ -94,6 +95,15 @@ impl<P: Port, C: Clock> Worker<P, C> {
         self.close_last_interval();
         let outcomes = self.streams.into_iter().map(Running::finish).collect();
         Ok((self.port, outcomes))
+    }
+
+    /// Begins a moment from now: the streams' memory and this thread took their time since the worker was made.
+    fn begin_anew(&mut self) {
+        let delay_ns = self.clock.now() + LEAD_NS - self.interval_start_ns;
+        self.interval_start_ns += delay_ns;
+        for stream in &mut self.streams {
+            stream.postpone(delay_ns);
+        }
     }
 
     /// Sends the packets that are due, the earliest first.

@@ -13,7 +13,7 @@ use crate::report::model::{Validity, Verdict};
 /// A mean departure error above this share of the stream's duration means that the sender did not keep up.
 const LAG_SHARE: f64 = 0.01;
 /// A lag below this is never told.
-const LEAST_LAG_NS: f64 = 1_000_000.0;
+const LEAST_LAG_NS: f64 = 10_000_000.0;
 
 /// The lost packets of a stream by their causes: the sum is the number of packets lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
