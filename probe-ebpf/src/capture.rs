@@ -6,7 +6,7 @@ use aya_ebpf::helpers::generated::bpf_xdp_adjust_meta;
 use aya_ebpf::programs::XdpContext;
 use probe_wire::classify::Datagram;
 use probe_wire::cursor::Cursor as _;
-use probe_wire::shared::{Arrival, Counter, PortEntry};
+use probe_wire::shared::{Arrival, ArrivalSource, Counter, PortEntry};
 
 use crate::count::count;
 use crate::maps::{CONTROL, SOCKETS};
@@ -30,7 +30,7 @@ pub(crate) fn capture(
     if !is_own_address(packet, datagram) {
         return Err(Counter::OTHER_ADDRESS);
     }
-    let is_timed = put_in_front(context, &Arrival::at(received_ns)).is_some();
+    let is_timed = put_in_front(context, &Arrival::at(received_ns, ArrivalSource::DRIVER_HOOK)).is_some();
     match SOCKETS.redirect(context.rx_queue_index(), u64::from(XDP_PASS)) {
         Ok(XDP_REDIRECT) => {
             if !is_timed {

@@ -149,60 +149,72 @@ pub struct Holder {
     pub process: u32,
 }
 
+/// Where a time of arrival was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ArrivalSource(pub u8);
+
+impl ArrivalSource {
+    /// By the eBPF program, at the driver hook.
+    pub const DRIVER_HOOK: Self = Self(1);
+}
+
 /// What `capture` puts in front of a frame, which ends where the frame begins.
 ///
 /// The descriptor of an AF_XDP frame says nothing of metadata, and memory that nobody wrote reads as what was there
-/// before. So the value vouches for itself: see [`Arrival::is_whole`].
+/// before. So the value vouches for itself: see [`Arrival::parse`].
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Arrival {
     /// When the driver handed the frame over, TAI nanoseconds.
     pub received_ns: u64,
-    /// [`Arrival::MAGIC`].
-    pub magic: u32,
-    /// [`Arrival::check_of`] the time.
+    /// [`Arrival::MARK`], with the source of the time in its lowest octet.
+    pub mark: u32,
+    /// [`Arrival::check_of`] the time and the mark.
     pub check: u32,
 }
 
 impl Arrival {
     /// Octets in front of the frame; a multiple of 4, at most 32 (bpf_xdp_adjust_meta).
     pub const LENGTH: usize = size_of::<Self>();
-    /// "LLn" and the version of the contract.
-    pub const MAGIC: u32 = 0x4c4c_6e00 | ABI_VERSION;
+    /// "LL", the version of the contract, and room for the source.
+    pub const MARK: u32 = 0x4c4c_0000 | ABI_VERSION << 8;
 
     /// The value for a time of arrival.
     #[inline(always)]
     #[must_use]
-    pub const fn at(received_ns: u64) -> Self {
-        Self { received_ns, magic: Self::MAGIC, check: Self::check_of(received_ns) }
+    pub const fn at(received_ns: u64, source: ArrivalSource) -> Self {
+        let mark = Self::MARK | source.0 as u32;
+        Self { received_ns, mark, check: Self::check_of(received_ns, mark) }
     }
 
-    /// Both halves of the time mixed, so that half of an old value does not pass.
+    /// Both halves of the time and the mark mixed, so that half of an old value does not pass.
     #[inline(always)]
     #[must_use]
-    pub const fn check_of(received_ns: u64) -> u32 {
-        (received_ns as u32).rotate_left(13) ^ (received_ns >> 32) as u32 ^ Self::MAGIC
+    pub const fn check_of(received_ns: u64, mark: u32) -> u32 {
+        (received_ns as u32).rotate_left(13) ^ (received_ns >> 32) as u32 ^ mark
     }
 
-    /// True when the value was put there by `capture` of this version.
+    /// Where the time was taken.
     #[inline(always)]
     #[must_use]
-    pub const fn is_whole(&self) -> bool {
-        self.magic == Self::MAGIC && self.check == Self::check_of(self.received_ns)
+    pub const fn source(&self) -> ArrivalSource {
+        ArrivalSource(self.mark as u8)
     }
 
-    /// Reads the octets in front of a frame; `None` when `capture` did not write them.
+    /// Reads the octets in front of a frame; `None` when `capture` of this version did not write them.
     #[inline(always)]
     #[must_use]
     pub fn parse(octets: &[u8; Self::LENGTH]) -> Option<Self> {
         let (received_ns, rest) = octets.split_first_chunk::<8>()?;
-        let (magic, check) = rest.split_first_chunk::<4>()?;
+        let (mark, check) = rest.split_first_chunk::<4>()?;
         let arrival = Self {
             received_ns: u64::from_ne_bytes(*received_ns),
-            magic: u32::from_ne_bytes(*magic),
+            mark: u32::from_ne_bytes(*mark),
             check: u32::from_ne_bytes(*check.first_chunk::<4>()?),
         };
-        arrival.is_whole().then_some(arrival)
+        let is_whole =
+            arrival.mark & !0xff == Self::MARK && arrival.check == Self::check_of(arrival.received_ns, arrival.mark);
+        is_whole.then_some(arrival)
     }
 }
 
@@ -292,21 +304,18 @@ mod tests {
 
     #[test]
     fn an_arrival_vouches_for_itself_and_old_memory_does_not() {
-        let time = 0x1234_5678_9abc_def0;
+        let arrival = Arrival::at(0x1234_5678_9abc_def0, ArrivalSource::DRIVER_HOOK);
         let mut octets = [0; Arrival::LENGTH];
         assert_eq!(Arrival::parse(&octets), None, "zeroed memory");
-        octets[..8].copy_from_slice(&time_octets(time));
-        octets[8..12].copy_from_slice(&Arrival::MAGIC.to_ne_bytes());
-        octets[12..].copy_from_slice(&Arrival::check_of(time).to_ne_bytes());
-        assert_eq!(Arrival::parse(&octets), Some(Arrival::at(time)));
+        octets[..8].copy_from_slice(&arrival.received_ns.to_ne_bytes());
+        octets[8..12].copy_from_slice(&arrival.mark.to_ne_bytes());
+        octets[12..].copy_from_slice(&arrival.check.to_ne_bytes());
+        assert_eq!(Arrival::parse(&octets), Some(arrival));
+        assert_eq!(arrival.source(), ArrivalSource::DRIVER_HOOK);
         for at in 0..Arrival::LENGTH {
             let mut spoiled = octets;
             spoiled[at] ^= 0x10;
             assert_eq!(Arrival::parse(&spoiled), None, "octet {at}");
         }
-    }
-
-    fn time_octets(time: u64) -> [u8; 8] {
-        time.to_ne_bytes()
     }
 }

@@ -206,11 +206,11 @@ fn nobody_is_flooded_by_mistake() {
     let outcome = start_measurement(&network, "--rate 10kpps --count 5000").finish(PATIENCE);
     assert_failed(&outcome, 1);
     let sent = packets_sent(&network) - before;
-    assert!((5..50).contains(&sent), "{sent} packets were sent to nobody");
+    assert!((7..50).contains(&sent), "{sent} packets were sent to nobody");
     assert_eq!(
         outcome.standard_error,
         "error: 198.18.0.2 does not answer, so that no dense stream is sent to it\n  \
-         5 probes were sent to UDP port 862\n  \
+         7 probes were sent to UDP port 862\n  \
          help: check that a STAMP reflector listens there (`leadline reflect --port 862`) and that no filter is in \
          between, or force the stream with --force\n"
     );
@@ -300,7 +300,7 @@ fn an_abandoned_wait_is_told() {
     let line = format!("measure 198.18.0.2 --interface {SENDER_INTERFACE} --count 10 --wait 60s --format json");
     let measurement = Leadline::start(&network.sender, &line);
     let before = packets_sent(&network);
-    eventually("all packets have left", || packets_sent(&network) >= before + 15);
+    eventually("all packets have left", || packets_sent(&network) >= before + 17);
     std::thread::sleep(Duration::from_millis(300));
     measurement.signal(Signal::SIGINT);
     std::thread::sleep(Duration::from_millis(300));
@@ -384,7 +384,8 @@ fn a_measurement_outlives_the_reflectors_counters() {
     let report = outcome.report();
     assert!(report["packets"]["received"].as_u64() > Some(100), "{outcome}");
     assert!(report["reflector"]["counters"].is_null(), "{outcome}");
-    let note = "note: cannot read the reflector's counters at 198.18.0.2:4000: what it lost itself is not known";
+    let note =
+        "note: cannot read the reflector's counters at 198.18.0.2:4000: what the reflector lost itself is not known";
     assert!(outcome.standard_error.lines().any(|line| line == note), "{outcome}");
 }
 

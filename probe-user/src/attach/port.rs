@@ -49,6 +49,16 @@ impl PortGuard {
         self.port
     }
 
+    /// Changes how the port's role is played, while it goes on. The slot in `entry` is filled in.
+    ///
+    /// # Errors
+    ///
+    /// [`AttachError::Map`] when the interface is gone.
+    pub fn change(&self, entry: &PortEntry) -> Result<(), AttachError> {
+        let entry = PortEntry { slot: self.core.slot.number(), ..*entry };
+        self.core.maps().set_port(self.port, &entry)
+    }
+
     /// Lets sources of these prefixes use the port, which answers them alone if its entry has the flag
     /// [`PortEntry::ALLOW_LIST`].
     ///

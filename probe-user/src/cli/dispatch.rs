@@ -40,7 +40,7 @@ pub(super) fn measure(configuration: MeasurementConfiguration, format: OutputFor
     let silent: Vec<&str> = report
         .measurements()
         .iter()
-        .filter(|measurement| measurement.packets.received == 0 && measurement.packets.late == 0)
+        .filter(|measurement| measurement.packets.sent > 0 && measurement.packets.lost == measurement.packets.sent)
         .map(|measurement| measurement.stream.target.as_str())
         .collect();
     if silent.is_empty() {

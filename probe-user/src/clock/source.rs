@@ -10,12 +10,22 @@ const NANOSECONDS: i64 = 1_000_000_000;
 pub trait Clock {
     /// Nanoseconds of TAI since 1970.
     fn now(&self) -> i64;
+
+    /// Nanoseconds that this clock is ahead of one that nobody sets. It changes when the clock is set, and only then:
+    /// steering makes both faster or slower.
+    fn ahead_of_steady(&self) -> i64 {
+        0
+    }
 }
 
 impl<C: Clock + ?Sized> Clock for &C {
     #[inline]
     fn now(&self) -> i64 {
         (**self).now()
+    }
+
+    fn ahead_of_steady(&self) -> i64 {
+        (**self).ahead_of_steady()
     }
 }
 
@@ -33,6 +43,12 @@ impl Clock for TaiClock {
         let now = clock_gettime(ClockId::CLOCK_TAI)
             .expect("CLOCK_TAI exists since Linux 3.10, and the address that it is written to is valid");
         now.tv_sec() * NANOSECONDS + now.tv_nsec()
+    }
+
+    fn ahead_of_steady(&self) -> i64 {
+        let steady = clock_gettime(ClockId::CLOCK_MONOTONIC)
+            .expect("CLOCK_MONOTONIC exists on every Linux, and the address that it is written to is valid");
+        self.now() - (steady.tv_sec() * NANOSECONDS + steady.tv_nsec())
     }
 }
 

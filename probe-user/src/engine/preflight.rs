@@ -12,7 +12,7 @@ use crate::clock::Clock;
 use crate::port::{Delivery, Port, PortError};
 
 /// The numbers that the probes carry. What comes after the gap tells the kinds of reflectors apart.
-const NUMBERS: [u32; 5] = [0, 1, 2, 1_000, 1_001];
+const NUMBERS: [u32; 7] = [0, 1, 2, 1_000, 1_001, 1_002, 1_003];
 /// Numbers from here on lie behind the gap, which is wide enough that no copies made on the way fill it.
 const FIRST_AFTER_GAP: u32 = 1_000;
 /// Time between two probes.
@@ -51,6 +51,8 @@ pub struct Preflight {
     pub round_trip_ns: Option<i64>,
     /// One bit for each of the probes, by its place among them.
     answered_probes: u8,
+    /// A reply bore another number than its request.
+    has_own_numbers: bool,
 }
 
 /// The identity of the probes of one stream.
@@ -92,7 +94,8 @@ pub fn run<P: Port>(
         port.flush()?;
         port.receive(&mut |delivery| note(delivery, streams, &mut found))?;
         let is_complete = sent == NUMBERS.len() && found.iter().all(|found| found.answered == found.sent);
-        if is_complete || now >= end {
+        let is_clock_set_back = now < start;
+        if is_complete || now >= end || is_clock_set_back {
             return Ok(found);
         }
         port.wait(Duration::from_millis(1))?;
@@ -139,9 +142,12 @@ fn note(delivery: Delivery, streams: &[Probes], found: &mut [Preflight]) {
     found.answered_probes |= 1 << probe;
     found.answered += 1;
     found.next_number = found.next_number.max(reply.reflector.sequence.wrapping_add(1));
-    if number >= FIRST_AFTER_GAP {
-        let copied = reply.reflector.sequence == number;
-        found.kind = Some(if copied { ReflectorKind::Stateless } else { ReflectorKind::Stateful });
+    // Probes that were doubled or swapped on their way can make a count meet a number by chance, but not all of them.
+    found.has_own_numbers |= reply.reflector.sequence != number;
+    if found.has_own_numbers {
+        found.kind = Some(ReflectorKind::Stateful);
+    } else if number >= FIRST_AFTER_GAP {
+        found.kind = Some(ReflectorKind::Stateless);
     }
     let sent_ns = probes.format.read(reply.sender_timestamp, arrived.received_ns, probes.tai_utc_offset);
     let round_trip = arrived.received_ns - sent_ns;

@@ -25,13 +25,16 @@ impl Schedule {
     /// A periodic stream begins at a random moment of its first interval (RFC 3432 section 4.3).
     #[must_use]
     pub fn periodic(interval: Interval, extent: configuration::Extent, seed: u64) -> Self {
-        let whole = (interval.mean_nanoseconds() as u64).max(1);
-        let start = ChaCha12Rng::seed_from_u64(seed).random_range(0..whole);
-        let left = match extent {
-            configuration::Extent::Count(count) => count,
-            configuration::Extent::Duration(duration) => interval.packets_within(duration),
+        let (left, end) = match extent {
+            configuration::Extent::Count(count) => (count, None),
+            configuration::Extent::Duration(duration) => {
+                (interval.packets_within(duration), Some(nanoseconds(duration)))
+            }
         };
-        Self { departures: Kind::Periodic { start, departures: interval.departures() }, left, end: None }
+        // A stream shorter than its interval still has its one packet.
+        let latest = (interval.mean_nanoseconds() as u64).min(end.unwrap_or(u64::MAX)).max(1);
+        let start = ChaCha12Rng::seed_from_u64(seed).random_range(0..latest);
+        Self { departures: Kind::Periodic { start, departures: interval.departures() }, left, end }
     }
 
     /// A Poisson stream has exponentially distributed gaps, the first one before its first packet (RFC 2330 section
@@ -104,6 +107,20 @@ mod tests {
     fn a_duration_holds_as_many_periods_as_fit() {
         let schedule = Schedule::periodic(interval(), Extent::Duration(Duration::from_millis(1)), 7);
         assert_eq!(schedule.count(), 1_000);
+    }
+
+    #[test]
+    fn a_periodic_stream_ends_with_its_duration_however_low_its_rate() {
+        let minute = Interval::new(60_000_000_000, 1).unwrap();
+        for seed in 0..20 {
+            let ten_seconds = Duration::from_secs(10);
+            let departures: Vec<u64> = Schedule::periodic(minute, Extent::Duration(ten_seconds), seed).collect();
+            assert_eq!(departures.len(), 1, "seed {seed}");
+            assert!(u128::from(departures[0]) < ten_seconds.as_nanos(), "seed {seed}");
+            let within = Duration::from_secs(90);
+            let departures: Vec<u64> = Schedule::periodic(minute, Extent::Duration(within), seed).collect();
+            assert!(departures.iter().all(|departure| u128::from(*departure) < within.as_nanos()), "seed {seed}");
+        }
     }
 
     #[test]

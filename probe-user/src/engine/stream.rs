@@ -46,6 +46,8 @@ pub enum Ending {
     Stopped,
     /// Its reflector fell silent.
     Silent,
+    /// The clock was set while it ran.
+    ClockSet,
     /// The user ended it, and did not wait for the packets that were still out: they count as lost, and may not be.
     Abandoned,
 }
@@ -129,6 +131,13 @@ impl Running {
         })
     }
 
+    /// Puts the start of a stream that has not begun off.
+    pub(super) fn postpone(&mut self, delay_ns: i64) {
+        self.start_ns += delay_ns;
+        self.last_arrival_ns += delay_ns;
+        self.next_departure_ns = self.next_departure_ns.map(|departure| departure.saturating_add(delay_ns));
+    }
+
     /// The stamp of a packet that leaves now.
     #[inline]
     fn stamp(&self, number: u64, now_ns: i64) -> Stamp {
@@ -169,6 +178,13 @@ impl Running {
         if self.next_departure_ns.take().is_some() {
             self.ending = ending;
             self.next_sentinel_ns = now_ns + FIRST_SENTINEL_NS;
+        }
+    }
+
+    /// Ends at once, since the clock was set: what has left and what is to leave have no times to be held against.
+    pub(super) fn lose_the_time(&mut self) {
+        if self.next_departure_ns.take().is_some() || self.metrics.outstanding() > 0 {
+            self.ending = Ending::ClockSet;
         }
     }
 
@@ -239,7 +255,7 @@ impl Running {
         self.reflector_error_estimate = Some(reply.reflector.error_estimate);
         widen(&mut self.forward_ttl, reply.sender_ttl);
         widen(&mut self.backward_ttl, arrived.ttl);
-        // As in RFC 6298 section 2; for the progress line alone.
+        // The first one as it is, then with the weight of RFC 6298 section 2.3; for the progress line alone.
         let round_trip_ns = observation.round_trip_total_ns();
         self.smoothed_round_trip_ns = match self.smoothed_round_trip_ns {
             0 => round_trip_ns,

@@ -19,6 +19,9 @@ const LEAD_NS: i64 = 1_000_000;
 const HOUSEKEEPING_NS: i64 = 5_000_000;
 /// A sleep ends so long before the next departure, since the kernel wakes late; the rest is spun away.
 const WAKE_EARLY_NS: i64 = 150_000;
+/// A clock that is off by more than this, between two looks at it, was set: a reading may be interrupted for a while, but
+/// not for that long.
+const CLOCK_STEP_NS: i64 = 20_000_000;
 /// The longest sleep.
 const LONGEST_SLEEP_NS: i64 = 5_000_000;
 
@@ -40,6 +43,8 @@ pub struct Worker<P, C> {
     gauges: Arc<Gauges>,
     intervals: Arc<IntervalExchange>,
     interval_start_ns: i64,
+    /// What [`Clock::ahead_of_steady`] was at the start.
+    ahead_of_steady_ns: i64,
 }
 
 impl<P: Port, C: Clock> Worker<P, C> {
@@ -57,7 +62,8 @@ impl<P: Port, C: Clock> Worker<P, C> {
     ) -> Result<Self, ConfigurationError> {
         let start_ns = clock.now() + LEAD_NS;
         let streams = plans.into_iter().map(|plan| Running::new(plan, start_ns)).collect::<Result<_, _>>()?;
-        Ok(Self { port, clock, settings, streams, gauges, intervals, interval_start_ns: start_ns })
+        let ahead_of_steady_ns = clock.ahead_of_steady();
+        Ok(Self { port, clock, settings, streams, gauges, intervals, interval_start_ns: start_ns, ahead_of_steady_ns })
     }
 
     /// Runs the streams to their end, and gives back the port beside what they found.
@@ -65,15 +71,16 @@ impl<P: Port, C: Clock> Worker<P, C> {
     /// # Errors
     /// The port fails.
     pub fn run(mut self) -> Result<(P, Vec<StreamOutcome>), PortError> {
+        self.begin_anew();
         let mut next_housekeeping_ns = self.clock.now();
         loop {
             let now = self.clock.now();
             let sent = self.send_due(now)?;
             self.port.flush()?;
             let received = self.take_in()?;
-            if now >= next_housekeeping_ns {
+            // A clock that was set back would put it off for as long as it was set back by.
+            if now >= next_housekeeping_ns || now < next_housekeeping_ns - HOUSEKEEPING_NS {
                 if self.keep_house(now)? {
-                    self.streams.iter_mut().for_each(|stream| stream.abandon(now));
                     break;
                 }
                 next_housekeeping_ns = self.next_housekeeping_ns(now);
@@ -88,6 +95,15 @@ impl<P: Port, C: Clock> Worker<P, C> {
         self.close_last_interval();
         let outcomes = self.streams.into_iter().map(Running::finish).collect();
         Ok((self.port, outcomes))
+    }
+
+    /// Begins a moment from now: the streams' memory and this thread took their time since the worker was made.
+    fn begin_anew(&mut self) {
+        let delay_ns = self.clock.now() + LEAD_NS - self.interval_start_ns;
+        self.interval_start_ns += delay_ns;
+        for stream in &mut self.streams {
+            stream.postpone(delay_ns);
+        }
     }
 
     /// Sends the packets that are due, the earliest first.
@@ -133,6 +149,10 @@ impl<P: Port, C: Clock> Worker<P, C> {
 
     /// Looks up from the packets: sentinels, silence, the user's wishes, intervals, gauges. True to end at once.
     fn keep_house(&mut self, now_ns: i64) -> Result<bool, PortError> {
+        if (self.clock.ahead_of_steady() - self.ahead_of_steady_ns).abs() > CLOCK_STEP_NS {
+            self.streams.iter_mut().for_each(Running::lose_the_time);
+            return Ok(true);
+        }
         for (index, stream) in self.streams.iter_mut().enumerate() {
             if stream.is_silent(now_ns, self.settings.stop_after_ns) {
                 stream.stop(Ending::Silent, now_ns);
@@ -150,7 +170,11 @@ impl<P: Port, C: Clock> Worker<P, C> {
         }
         self.close_due_interval(now_ns);
         self.gauges.write(&self.reading());
-        Ok(self.gauges.is_abort_wished())
+        let is_abort_wished = self.gauges.is_abort_wished();
+        if is_abort_wished {
+            self.streams.iter_mut().for_each(|stream| stream.abandon(now_ns));
+        }
+        Ok(is_abort_wished)
     }
 
     fn reading(&self) -> Reading {
@@ -187,7 +211,7 @@ impl<P: Port, C: Clock> Worker<P, C> {
     /// Hands over what has come since the last interval ended.
     fn close_last_interval(&mut self) {
         if self.settings.report_interval_ns.is_some() {
-            self.close_interval(self.clock.now());
+            self.close_interval(self.clock.now().max(self.interval_start_ns));
         }
     }
 

@@ -20,8 +20,8 @@ pub struct Progress {
     pub received: u64,
     /// Packets that have not come back: on their way or lost, nobody can tell yet.
     pub outstanding_or_lost: u64,
-    /// The median so far of the network's share of the round trip, in nanoseconds.
-    pub median_ns: Option<i64>,
+    /// The round trip of late, with the reflector's residence, in nanoseconds: an exponentially weighted mean.
+    pub round_trip_ns: Option<i64>,
 }
 
 /// A progress line; it is cleared when dropped.
@@ -72,9 +72,9 @@ fn message(progress: &Progress) -> String {
         0 => String::new(),
         sent => format!(" ({})", percent(progress.outstanding_or_lost as f64 / sent as f64)),
     };
-    let median = progress.median_ns.map_or_else(|| "-".to_owned(), |median| time(median, 3));
+    let round_trip = progress.round_trip_ns.map_or_else(|| "-".to_owned(), |round_trip| time(round_trip, 3));
     format!(
-        "{elapsed:.0}/{:.0} s  sent {} ({} pps)  not back {}{missing}  median {median}",
+        "{elapsed:.0}/{:.0} s  sent {} ({} pps)  not back {}{missing}  round trip {round_trip}",
         seconds(progress.planned),
         grouped(progress.sent),
         significant(rate, 3, 3),
@@ -94,14 +94,14 @@ mod tests {
             sent: 300_000,
             received: 299_997,
             outstanding_or_lost: 3,
-            median_ns: Some(9_551),
+            round_trip_ns: Some(9_551),
         };
-        let expected = "3/10 s  sent 300,000 (100000 pps)  not back 3 (0.001 %)  median 9.55 µs";
+        let expected = "3/10 s  sent 300,000 (100000 pps)  not back 3 (0.001 %)  round trip 9.55 µs";
         assert_eq!(message(&progress), expected);
     }
 
     #[test]
     fn before_the_first_packet_nothing_is_claimed() {
-        assert_eq!(message(&Progress::default()), "0/0 s  sent 0 (0 pps)  not back 0  median -");
+        assert_eq!(message(&Progress::default()), "0/0 s  sent 0 (0 pps)  not back 0  round trip -");
     }
 }

@@ -65,6 +65,7 @@ pub(super) fn measurement(parts: &Parts<'_>) -> Measurement {
         untimed: if timed_by_program { by_user } else { 0 },
         sentinels: parts.outcome.sentinels,
         stop_after: parts.configuration.stop_after,
+        has_reflector_counters: parts.counters.is_some(),
     });
     Measurement {
         schema: Schema::default(),

@@ -42,6 +42,16 @@ impl InterfaceReading {
     }
 }
 
+/// What a port lost between two readings of it: the first packets, by which the reflector is tried, are none of the
+/// run's.
+pub(super) fn since(before: &[Drop], mut after: Vec<Drop>) -> Vec<Drop> {
+    for drop in &mut after {
+        let earlier = before.iter().find(|earlier| earlier.place == drop.place && earlier.counter == drop.counter);
+        drop.count = drop.count.saturating_sub(earlier.map_or(0, |earlier| earlier.count));
+    }
+    after
+}
+
 /// What was lost between two readings of the interface, beside what the port itself saw.
 pub(super) fn own_drops(
     interface: &str,
@@ -57,9 +67,9 @@ pub(super) fn own_drops(
 
     let grown = |read: &dyn Fn(&InterfaceReading) -> u64| read(after).saturating_sub(read(before));
     let tx_dropped = grown(&|reading| reading.tx_dropped);
-    let at_driver = grown(&|reading| reading.driver_sum("rx_queue_", "_drops"))
-        - grown(&|reading| reading.driver_sum("rx_queue_", "_xdp_drops"))
-            .min(grown(&|reading| reading.driver_sum("rx_queue_", "_drops")));
+    let by_program = grown(&|reading| reading.driver_sum("rx_queue_", "_xdp_drops"));
+    // The name of the program's counter ends like that of the queue's.
+    let at_driver = grown(&|reading| reading.driver_sum("rx_queue_", "_drops")).saturating_sub(by_program);
     drops.extend([
         own(
             Side::Sending,
@@ -73,12 +83,7 @@ pub(super) fn own_drops(
             format!("rx_queue_N_drops of {interface}"),
             at_driver.saturating_sub(seen_receiving),
         ),
-        own(
-            Side::Receiving,
-            "XDP program",
-            format!("rx_queue_N_xdp_drops of {interface}"),
-            grown(&|reading| reading.driver_sum("rx_queue_", "_xdp_drops")),
-        ),
+        own(Side::Receiving, "XDP program", format!("rx_queue_N_xdp_drops of {interface}"), by_program),
         own(
             Side::Receiving,
             "no buffer at the NIC",
@@ -120,6 +125,19 @@ mod tests {
         let drops = own_drops("probe0", &before, &after, &port, 0);
         let counts: Vec<(Side, u64)> = drops.iter().map(|drop| (drop.side, drop.place.count)).collect();
         assert_eq!(counts, [(Side::Receiving, 7), (Side::Sending, 4)]);
+    }
+
+    #[test]
+    fn what_a_port_lost_before_the_run_is_not_the_runs() {
+        let drop = |counter: &str, count| Drop {
+            side: Side::Sending,
+            place: "peer's ring full on sending",
+            counter: counter.to_owned(),
+            count,
+        };
+        let lost = since(&[drop("queue 0", 2)], vec![drop("queue 0", 5), drop("queue 1", 1)]);
+        let counts: Vec<u64> = lost.iter().map(|drop| drop.count).collect();
+        assert_eq!(counts, [3, 1]);
     }
 
     #[test]

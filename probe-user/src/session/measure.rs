@@ -12,7 +12,7 @@ use probe_wire::timestamp::{ErrorEstimate, TimestampFormat};
 use super::assemble::{Parts, measurement, next_hop, planned, statistics};
 use super::control::{EndSignals, runtime};
 use super::counters::{self, CounterDocument};
-use super::ledger::{InterfaceReading, OwnDrop, own_drops};
+use super::ledger::{InterfaceReading, OwnDrop, own_drops, since};
 use super::prepare::{Prepared, prepare};
 use super::verdict::Uncharged;
 use crate::attach::{AttachOptions, Attachment, Host, Mode, PortGuard, advice_for_sending};
@@ -162,8 +162,9 @@ impl Session<'_> {
         observer: &mut impl Observer,
     ) -> Result<Report, Failure> {
         let found = self.preflight(&mut port, observer)?;
-        let fetch = |address| counters::fetch(address).map(|before| (address, before));
+        let fetch = |address| counters::fetch(address).map(|document| (address, document));
         let counters_before = self.configuration.reflector_counters.map(fetch).transpose()?;
+        let port_before = port.drops()?;
         let interface_before = InterfaceReading::now(self.interface)?;
         let no_socket_before = no_socket(attachment)?;
 
@@ -173,19 +174,21 @@ impl Session<'_> {
 
         let interface_after = InterfaceReading::now(self.interface)?;
         let no_socket_count = no_socket(attachment)?.saturating_sub(no_socket_before);
+        let port_drops = since(&port_before, port.drops()?);
         let mut drops =
-            own_drops(&self.interface.name, &interface_before, &interface_after, &port.drops()?, no_socket_count);
-        let counters = counters_before.and_then(|(address, before)| match counters::fetch(address) {
-            Ok(after) => {
+            own_drops(&self.interface.name, &interface_before, &interface_after, &port_drops, no_socket_count);
+        let counters = match counters_before.map(|(address, before)| (before, counters::fetch(address))) {
+            None => None,
+            Some((before, Ok(after))) => {
                 drops.extend(reflector_drops(&before, &after));
                 Some(CounterReadings { before: before.counters, after: after.counters })
             }
-            Err(failure) => {
-                // The measurement stands without them.
-                observer.note(&format!("{}: what it lost itself is not known", failure.what));
+            // What was measured stands without them.
+            Some((_, Err(failure))) => {
+                observer.note(&format!("{}: what the reflector lost itself is not known", failure.what));
                 None
             }
-        });
+        };
         let told = Told { facts, found: &found, outcomes: &outcomes, drops: &drops, counters };
         Ok(self.tell(&told, start_ns, end_ns))
     }
@@ -274,7 +277,7 @@ impl Session<'_> {
                             sent: reading.sent,
                             received: reading.received,
                             outstanding_or_lost: reading.outstanding,
-                            median_ns: reading.round_trip_ns,
+                            round_trip_ns: reading.round_trip_ns,
                         });
                         if let Some(attachment) = attachment
                             && reaped.elapsed() >= Duration::from_secs(1)
@@ -335,7 +338,7 @@ impl Session<'_> {
             },
         };
         let with_loss = told.outcomes.iter().filter(|outcome| outcome.result.lost > 0).count();
-        let mut uncharged = Uncharged::new(told.drops, with_loss);
+        let uncharged = Uncharged::new(told.drops, with_loss);
         let measurements: Vec<Measurement> = (0..self.prepared.len())
             .map(|index| {
                 let (prepared, outcome) = (&self.prepared[index], &told.outcomes[index]);

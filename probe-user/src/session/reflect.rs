@@ -20,7 +20,7 @@ use crate::report::reflector::ReflectorCounters;
 
 /// How often the counters are told and the dead are cleaned up after.
 const TICK: Duration = Duration::from_secs(1);
-/// How often the interface's addresses and the TAI offset are looked at.
+/// How often the interface's addresses, the TAI offset and the clock's error are looked at.
 const REFRESH: Duration = Duration::from_secs(5);
 
 /// Whoever watches a reflector.
@@ -47,7 +47,7 @@ pub fn reflect(
     for address in &configuration.addresses {
         attachment.add_address(*address)?;
     }
-    let _ports = register_ports(configuration, &attachment)?;
+    let ports = register_ports(configuration, &attachment)?;
     let interface_before = driver_counters(&interface);
     let read = || counters(&attachment, &interface, &interface_before);
 
@@ -81,6 +81,8 @@ pub fn reflect(
                 if refreshed.elapsed() >= REFRESH {
                     refreshed = Instant::now();
                     refresh(&attachment, &interface.name).await;
+                    let entry = entry(configuration);
+                    ports.iter().try_for_each(|port| port.change(&entry))?;
                 }
                 observer.counters(&read()?);
             }
@@ -111,7 +113,8 @@ async fn refresh(attachment: &Attachment, interface: &str) {
     }
 }
 
-fn register_ports(configuration: &ReflectConfiguration, attachment: &Attachment) -> Result<Vec<PortGuard>, Failure> {
+/// How the reflector's ports play their role, with the clock as it is now.
+fn entry(configuration: &ReflectConfiguration) -> PortEntry {
     let mut flags = 0;
     if configuration.stateless {
         flags |= PortEntry::STATELESS;
@@ -125,7 +128,11 @@ fn register_ports(configuration: &ReflectConfiguration, attachment: &Attachment)
         ReplyFormat::Always(configuration::TimestampFormat::Ptp) => PortEntry::PTP_ALWAYS,
     };
     let estimate = error_estimate(ClockState::read().ok(), TimestampFormat::Ntp);
-    let entry = PortEntry { role: Role::REFLECT.0, flags, error_estimate: estimate.0, ..PortEntry::default() };
+    PortEntry { role: Role::REFLECT.0, flags, error_estimate: estimate.0, ..PortEntry::default() }
+}
+
+fn register_ports(configuration: &ReflectConfiguration, attachment: &Attachment) -> Result<Vec<PortGuard>, Failure> {
+    let entry = entry(configuration);
     configuration
         .ports
         .iter()

@@ -13,7 +13,7 @@ use crate::report::model::{Validity, Verdict};
 /// A mean departure error above this share of the stream's duration means that the sender did not keep up.
 const LAG_SHARE: f64 = 0.01;
 /// A lag below this is never told.
-const LEAST_LAG_NS: f64 = 1_000_000.0;
+const LEAST_LAG_NS: f64 = 10_000_000.0;
 
 /// The lost packets of a stream by their causes: the sum is the number of packets lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,6 +22,8 @@ pub(super) struct Causes {
     pub(super) backward: Option<u64>,
     pub(super) tester: u64,
     pub(super) unattributable: u64,
+    /// Of the unattributable: those that the tester may have lost.
+    pub(super) doubtful: u64,
 }
 
 /// Our drops that no stream's loss has been charged with yet.
@@ -42,50 +44,23 @@ impl Uncharged {
 
     /// Charges a stream's loss with what we dropped. With one stream a drop of ours explains a loss; with several it
     /// only makes one doubtful.
-    pub(super) fn charge(&mut self, result: &StreamResult) -> Causes {
-        let Some(directions) = result.directions else {
-            let (tester, doubtful) = self.take(
-                result.lost,
-                |drops| drops.sending + drops.receiving,
-                |drops, count| {
-                    let sending = count.min(drops.sending);
-                    drops.sending -= sending;
-                    drops.receiving -= count - sending;
-                },
-            );
-            let unattributable = result.lost - tester;
-            debug_assert!(doubtful <= unattributable);
-            return Causes { forward: None, backward: None, tester, unattributable };
+    pub(super) fn charge(&self, result: &StreamResult) -> Causes {
+        let (forward, backward, open) = match result.directions {
+            Some(directions) => (directions.forward, directions.backward, directions.unattributable),
+            None => (0, 0, result.lost),
         };
-        let (forward, forward_doubt) =
-            self.take(directions.forward, |drops| drops.sending, |drops, count| drops.sending -= count);
-        let (backward, backward_doubt) =
-            self.take(directions.backward, |drops| drops.receiving, |drops, count| drops.receiving -= count);
-        let (unattributed, _) = self.take(
-            directions.unattributable,
-            |drops| drops.sending + drops.receiving,
-            |drops, count| {
-                let sending = count.min(drops.sending);
-                drops.sending -= sending;
-                drops.receiving -= count - sending;
-            },
-        );
+        let sending = self.sending.min(forward);
+        let receiving = self.receiving.min(backward);
+        let either = (self.sending - sending + self.receiving - receiving).min(open);
+        let ours = sending + receiving + either;
+        let (tester, doubtful) = if self.is_shared { (0, ours) } else { (ours, 0) };
         Causes {
-            forward: Some(directions.forward - forward - forward_doubt),
-            backward: Some(directions.backward - backward - backward_doubt),
-            tester: forward + backward + unattributed,
-            unattributable: directions.unattributable - unattributed + forward_doubt + backward_doubt,
+            forward: result.directions.map(|_| forward - sending),
+            backward: result.directions.map(|_| backward - receiving),
+            tester,
+            unattributable: open - either + doubtful,
+            doubtful,
         }
-    }
-
-    /// How many of `lost` packets are ours for sure, and how many may be.
-    fn take(&mut self, lost: u64, available: impl Fn(&Self) -> u64, spend: impl FnOnce(&mut Self, u64)) -> (u64, u64) {
-        let count = lost.min(available(self));
-        if self.is_shared {
-            return (0, count);
-        }
-        spend(self, count);
-        (count, 0)
     }
 }
 
@@ -101,6 +76,8 @@ pub(super) struct Evidence<'a> {
     pub(super) untimed: u64,
     pub(super) sentinels: (u64, u64),
     pub(super) stop_after: Duration,
+    /// Whether the reflector's own losses are among `drops`.
+    pub(super) has_reflector_counters: bool,
 }
 
 /// The verdict on one stream.
@@ -115,14 +92,22 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
     if result.counts.sent == 0 {
         say(Verdict::Invalid, "no packet was sent".to_owned());
     }
+    let places: Vec<&str> = evidence.drops.iter().map(|drop| drop.place.place.as_str()).collect();
+    let places = places.join(", ");
     if evidence.causes.tester > 0 {
-        let places: Vec<&str> = evidence.drops.iter().map(|drop| drop.place.place.as_str()).collect();
+        say(Verdict::Invalid, format!("the tester itself lost {} packets ({places})", evidence.causes.tester));
+    } else if !evidence.drops.is_empty() && result.lost == 0 {
+        say(Verdict::Valid, "the interface dropped packets, none of them this stream's".to_owned());
+    } else if evidence.causes.doubtful > 0 {
         say(
             Verdict::Invalid,
-            format!("the tester itself lost {} packets ({})", evidence.causes.tester, places.join(", ")),
+            format!("the tester dropped packets too ({places}), and whether they were this stream's cannot be told"),
         );
-    } else if result.lost == 0 && !evidence.drops.is_empty() {
-        say(Verdict::Valid, "the interface dropped packets, none of them this stream's".to_owned());
+    } else if !evidence.drops.is_empty() {
+        say(
+            Verdict::Valid,
+            format!("the tester dropped packets too ({places}), which do not explain this stream's loss"),
+        );
     }
     if let Some(lag) = lag_ns(result, evidence.planned) {
         say(
@@ -159,6 +144,13 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
             format!("on which way {} packets were lost cannot be told: {why}", evidence.causes.unattributable),
         );
     }
+    if result.lost > 0 && result.counts.received > 0 && !evidence.has_reflector_counters {
+        say(
+            Verdict::Valid,
+            "the reflector's counters were not read, so that what it lost itself is among the network's loss"
+                .to_owned(),
+        );
+    }
     match evidence.ending {
         Ending::Complete => {}
         Ending::Stopped => say(Verdict::Valid, "the user ended the run early".to_owned()),
@@ -168,6 +160,11 @@ pub(super) fn judge(evidence: &Evidence<'_>) -> Validity {
                 "the user ended the run while packets were out: some of the {} lost ones may yet have come back",
                 result.lost
             ),
+        ),
+        Ending::ClockSet => say(
+            Verdict::Invalid,
+            "this host's clock was set while the stream ran, and the stream was stopped: times before and after do not compare"
+                .to_owned(),
         ),
         Ending::Silent => {
             say(Verdict::Valid, format!("the stream was stopped: nothing came back for {:?}", evidence.stop_after));
@@ -228,6 +225,7 @@ mod tests {
             untimed: 0,
             sentinels: (0, 0),
             stop_after: Duration::from_secs(5),
+            has_reflector_counters: true,
         }
     }
 
@@ -235,8 +233,17 @@ mod tests {
     fn loss_of_the_network_is_a_valid_result() {
         let result = lost_backward(&[4]);
         let causes = Uncharged::new(&[], 1).charge(&result);
-        assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 0, unattributable: 0 });
+        assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 0, unattributable: 0, doubtful: 0 });
         assert_eq!(judge(&evidence(&result, causes, &[])).verdict, Verdict::Valid);
+    }
+
+    #[test]
+    fn what_a_reflector_without_counters_lost_is_said_to_be_unknown() {
+        let result = lost_backward(&[4]);
+        let causes = Uncharged::new(&[], 1).charge(&result);
+        let validity = judge(&Evidence { has_reflector_counters: false, ..evidence(&result, causes, &[]) });
+        assert_eq!(validity.verdict, Verdict::Valid);
+        assert!(validity.reasons[0].contains("counters"), "{:?}", validity.reasons);
     }
 
     #[test]
@@ -244,7 +251,7 @@ mod tests {
         let result = lost_backward(&[3, 4]);
         let drops = [drop(Side::Receiving, 1)];
         let causes = Uncharged::new(&drops, 1).charge(&result);
-        assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 1, unattributable: 0 });
+        assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 1, unattributable: 0, doubtful: 0 });
         assert_eq!(judge(&evidence(&result, causes, &drops)).verdict, Verdict::Invalid);
     }
 
@@ -261,8 +268,17 @@ mod tests {
         let result = lost_backward(&[3, 5]);
         let drops = [drop(Side::Receiving, 1)];
         let causes = Uncharged::new(&drops, 2).charge(&result);
-        assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 0, unattributable: 1 });
-        assert_eq!(judge(&evidence(&result, causes, &drops)).verdict, Verdict::Unattributable);
+        assert_eq!(causes, Causes { forward: Some(0), backward: Some(1), tester: 0, unattributable: 1, doubtful: 1 });
+        assert_eq!(judge(&evidence(&result, causes, &drops)).verdict, Verdict::Invalid);
+    }
+
+    #[test]
+    fn a_drop_that_several_streams_share_is_named() {
+        let result = lost_backward(&[3, 5]);
+        let drops = [drop(Side::Receiving, 1)];
+        let causes = Uncharged::new(&drops, 2).charge(&result);
+        let validity = judge(&evidence(&result, causes, &drops));
+        assert!(validity.reasons.iter().any(|reason| reason.contains("a place")), "{:?}", validity.reasons);
     }
 
     #[test]

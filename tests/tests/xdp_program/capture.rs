@@ -112,15 +112,15 @@ fn untouched(frame: &[u8]) -> Outcome {
     Outcome { verdict: verdict::PASS, frame: frame.to_vec(), metadata: Vec::new() }
 }
 
-/// The time in the octets in front of a frame: 8 of nanoseconds, 4 of magic and version, 4 that check the time, all in the
+/// The time in the octets in front of a frame: 8 of nanoseconds, 4 of magic, version and source, 4 that check them, all in the
 /// host's order. Read here by hand; the product has a reader of its own.
 fn arrival(metadata: &[u8]) -> u64 {
-    const MAGIC: u32 = u32::from_be_bytes([b'L', b'L', b'n', 1]);
+    const MAGIC: u32 = u32::from_be_bytes([b'L', b'L', 1, 1]);
 
     let number = |at: usize| u32::from_ne_bytes(metadata[at..at + 4].try_into().expect("4 octets"));
     assert_eq!(metadata.len(), 16, "{metadata:02x?}");
     let received = u64::from_ne_bytes(metadata[..8].try_into().expect("8 octets"));
-    assert_eq!(number(8), MAGIC, "magic and version");
+    assert_eq!(number(8), MAGIC, "magic, version, and the driver hook as the source");
     let (high, low) = ((received >> 32) as u32, received as u32);
     assert_eq!(number(12), low.rotate_left(13) ^ high ^ MAGIC, "the check of {received}");
     received

@@ -2,7 +2,10 @@
 //!
 //! A constant frame leaves, the far end's program swaps its link addresses and sends it back, the near end's redirects
 //! it here, and its memory goes back to the kernel. Frames and rings are of the same sizes as those of Leadline.
-#![allow(unsafe_code, reason = "frames are shared with the kernel, without the bookkeeping that makes it safe elsewhere")]
+#![allow(
+    unsafe_code,
+    reason = "frames are shared with the kernel, without the bookkeeping that makes it safe elsewhere"
+)]
 
 use std::ffi::CString;
 use std::io;

@@ -34,10 +34,7 @@ impl Machine {
     /// Why the figures may be worth little.
     pub(crate) fn warning(&self) -> Option<String> {
         let load = self.load.filter(|load| *load > self.cpus as f64 / 2.0)?;
-        Some(format!(
-            "the load is {load} on {} CPUs: the rates will be too low, and the ratio uncertain",
-            self.cpus
-        ))
+        Some(format!("the load is {load} on {} CPUs: the rates will be too low, and the ratio uncertain", self.cpus))
     }
 }
 

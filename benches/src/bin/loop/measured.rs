@@ -60,11 +60,8 @@ fn reflector() -> Outcome<(Attachment, PortGuard)> {
 }
 
 fn at(rate: u32, packets: u64) -> Outcome<Run> {
-    let options = StreamOptions {
-        rate: Some(Rate::packets_per_second(rate)),
-        count: Some(packets),
-        ..StreamOptions::default()
-    };
+    let options =
+        StreamOptions { rate: Some(Rate::packets_per_second(rate)), count: Some(packets), ..StreamOptions::default() };
     let configuration = MeasurementConfiguration::builder(SENDER_INTERFACE.parse()?)
         .target(Target::Address(IpAddr::V4(REFLECTOR_IPV4)))
         .shared(options)

@@ -13,6 +13,8 @@ use crate::configuration::{
 /// The waiting time of most entries of the registry (RFC 8912).
 const DEFAULT_WAIT: Duration = Duration::from_secs(3);
 const DEFAULT_STOP_AFTER: Duration = Duration::from_secs(5);
+/// The most streams of one run: each has frames, a port and some MiB of metrics of its own.
+const MOST_STREAMS: usize = 256;
 
 /// Collects the options of a measurement; [`MeasurementBuilder::build`] checks them.
 #[derive(Debug, Clone)]
@@ -194,6 +196,12 @@ impl MeasurementBuilder {
             [] => (alone.as_slice(), "--"),
             several => (several, "--stream "),
         };
+        let count = self.targets.len().saturating_mul(specifications.len());
+        if count > MOST_STREAMS {
+            let reason =
+                ValueError::new(format!("one run has at most {MOST_STREAMS} streams"), "measure in several runs");
+            return Err(ConfigurationError::new("TARGET", format!("for {count} streams"), reason));
+        }
         let pairs = self.targets.iter().flat_map(|target| specifications.iter().map(move |options| (target, options)));
         // Every stream draws from a seed of its own, or all would start together.
         pairs

@@ -179,6 +179,35 @@ fn one_loss_in_a_slow_stream_is_no_silence() {
     assert_eq!(directions(&ended.outcomes[0]), (1, 0, 0));
 }
 
+/// Times before and after do not compare: the stream ends, without a burst of what is suddenly due and without waiting for
+/// a time that is suddenly far away.
+#[test]
+fn a_clock_that_is_set_ends_the_stream_at_once() {
+    for step_ns in [-3_600 * SECOND, -SECOND, SECOND, 3_600 * SECOND] {
+        let time = ManualClock::new(START);
+        let trial = Trial::new(path(), vec![periodic(MILLISECOND, 1_000_000)], &time);
+        let ended = trial.setting_the_clock(START + 50 * MILLISECOND, step_ns).run();
+        let outcome = &ended.outcomes[0];
+        assert_eq!(outcome.ending, Ending::ClockSet, "set by {step_ns}");
+        let sent = outcome.result.counts.sent;
+        assert!((45..90).contains(&sent), "{sent} packets, set by {step_ns}");
+        let elapsed = ended.elapsed_ns - step_ns;
+        assert!((0..70 * MILLISECOND).contains(&elapsed), "{elapsed}, set by {step_ns}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_ends_the_wait_as_well() {
+    for step_ns in [-3_600 * SECOND, 3_600 * SECOND] {
+        let time = ManualClock::new(START);
+        let lossy = Path { forward: path().forward.losing([2]), ..path() };
+        let trial = Trial::new(lossy, vec![periodic(MILLISECOND, 10)], &time);
+        let ended = trial.setting_the_clock(START + 200 * MILLISECOND, step_ns).run();
+        assert_eq!(ended.outcomes[0].ending, Ending::ClockSet, "set by {step_ns}");
+        assert!(ended.elapsed_ns - step_ns < 220 * MILLISECOND, "set by {step_ns}");
+    }
+}
+
 #[test]
 fn the_gauges_show_a_round_trip_from_the_first_reply_on() {
     let time = ManualClock::new(START);

@@ -10,6 +10,7 @@ mod sequence;
 
 use std::cell::{Cell, RefCell};
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +89,8 @@ fn wire(stream: usize) -> StreamWire {
 struct TickingClock<'a> {
     time: &'a ManualClock,
     readings: Cell<u64>,
+    /// By how much it was set, all in all.
+    set_by_ns: Rc<Cell<i64>>,
     moments: RefCell<Vec<Moment<'a>>>,
 }
 
@@ -96,7 +99,7 @@ type Moment<'a> = (i64, Box<dyn FnOnce() + 'a>);
 
 impl<'a> TickingClock<'a> {
     fn new(time: &'a ManualClock) -> Self {
-        Self { time, readings: Cell::new(0), moments: RefCell::default() }
+        Self { time, readings: Cell::new(0), set_by_ns: Rc::default(), moments: RefCell::default() }
     }
 
     fn at(self, time_ns: i64, what: impl FnOnce() + 'a) -> Self {
@@ -115,6 +118,10 @@ impl Clock for TickingClock<'_> {
             what();
         }
         self.time.now()
+    }
+
+    fn ahead_of_steady(&self) -> i64 {
+        self.set_by_ns.get()
     }
 }
 
@@ -215,6 +222,15 @@ impl<'a> Trial<'a> {
             settings: Settings { stop_after_ns: 5 * SECOND, report_interval_ns: None },
             gauges: Arc::default(),
         }
+    }
+
+    /// Has somebody set the clock by so much at a time.
+    fn setting_the_clock(self, time_ns: i64, step_ns: i64) -> Self {
+        let (time, set_by_ns) = (self.clock.time, Rc::clone(&self.clock.set_by_ns));
+        self.at(time_ns, move || {
+            time.advance(step_ns);
+            set_by_ns.set(set_by_ns.get() + step_ns);
+        })
     }
 
     fn at(self, time_ns: i64, what: impl FnOnce() + 'a) -> Self {

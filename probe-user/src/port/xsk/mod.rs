@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, ppoll};
 use nix::sys::time::TimeSpec;
+use probe_wire::shared::ArrivalSource;
 use probe_wire::stamp::Stamp;
 
 use self::rings::{Layout, Rings};
@@ -139,8 +140,10 @@ impl<C: Clock> Port for XskPort<C> {
         for rings in &mut self.queues {
             count += rings.receive::<RECEIVE_BATCH>(|frame, arrival| {
                 let (time, clock) = match arrival {
-                    Some(arrival) => (arrival.received_ns as i64, ArrivalClock::Driver),
-                    None => (self.clock.now(), ArrivalClock::User),
+                    Some(arrival) if arrival.source() == ArrivalSource::DRIVER_HOOK => {
+                        (arrival.received_ns as i64, ArrivalClock::Driver)
+                    }
+                    _ => (self.clock.now(), ArrivalClock::User),
                 };
                 deliver(self.directory.read(frame, time, clock));
             });
@@ -175,6 +178,12 @@ impl<C: Clock> Port for XskPort<C> {
                 place: "peer's ring full on sending",
                 counter: format!("sendto EBUSY of queue {queue}"),
                 count: rings.refused(),
+            });
+            drops.push(Drop {
+                side: Side::Sending,
+                place: "never sent: still in the transmit ring",
+                counter: format!("frames in the transmit ring of queue {queue} at the end"),
+                count: rings.unsent(),
             });
         }
         Ok(drops)

@@ -66,6 +66,8 @@ pub(super) struct Rings {
     /// The kernel has not yet been told of all that is in the transmit ring.
     is_kick_due: bool,
     refused: u64,
+    /// Frames that the kernel had not taken from the transmit ring after the last call.
+    unsent: u32,
 }
 
 impl Rings {
@@ -112,6 +114,7 @@ impl Rings {
             in_flight: 0,
             is_kick_due: false,
             refused: 0,
+            unsent: 0,
         })
     }
 
@@ -182,6 +185,7 @@ impl Rings {
                 unsafe { libc::sendto(self.as_raw_fd(), std::ptr::null(), 0, libc::MSG_DONTWAIT, std::ptr::null(), 0) };
             if result >= 0 {
                 self.is_kick_due = false;
+                self.unsent = 0;
                 return Ok(());
             }
             let error = io::Error::last_os_error();
@@ -193,7 +197,7 @@ impl Rings {
                 Some(libc::ENOBUFS | libc::EINTR) => {}
                 _ => return Err(error),
             }
-            if self.transmit_ring_is_empty() {
+            if self.count_unsent() == 0 {
                 self.is_kick_due = false;
                 return Ok(());
             }
@@ -201,9 +205,11 @@ impl Rings {
         Ok(())
     }
 
-    fn transmit_ring_is_empty(&mut self) -> bool {
+    /// Looks how many frames the kernel has yet to take from the transmit ring.
+    fn count_unsent(&mut self) -> u32 {
         let size = self.stream_of.len().max(2) as u32;
-        self.transmit.nb_free_exact() >= size
+        self.unsent = size.saturating_sub(self.transmit.nb_free_exact());
+        self.unsent
     }
 
     /// Returns completed frames to their streams' free lists.
@@ -293,6 +299,11 @@ impl Rings {
     /// The kernel's own counters of the socket.
     pub(super) fn statistics(&self) -> io::Result<XdpStatistics> {
         self.receive.fd().xdp_statistics()
+    }
+
+    /// Frames that have not left yet, and never will if nobody flushes again.
+    pub(super) fn unsent(&self) -> u64 {
+        u64::from(self.unsent) + self.taken.len() as u64
     }
 
     /// Frames that were lost since the peer had no room for them.
