@@ -23,6 +23,8 @@ const REBIND_PATIENCE: Duration = Duration::from_secs(2);
 const TRANSMIT_FRAMES: u32 = 2048;
 /// Frames that can wait to be read, per queue.
 const RECEIVE_FRAMES: u32 = 4096;
+/// When the kernel had no room for a packet, it is asked again after so long.
+const KICK_AGAIN: Duration = Duration::from_micros(50);
 /// Frames that one call takes from one queue.
 const RECEIVE_BATCH: usize = 64;
 
@@ -152,6 +154,8 @@ impl<C: Clock> Port for XskPort<C> {
     }
 
     fn wait(&mut self, timeout: Duration) -> Result<(), PortError> {
+        // What could not leave must not wait for what may not come.
+        let timeout = if self.queues.iter().any(Rings::is_kick_due) { timeout.min(KICK_AGAIN) } else { timeout };
         let mut waiting: Vec<PollFd<'_>> =
             self.queues.iter().map(|rings| PollFd::new(rings.borrow_fd(), PollFlags::POLLIN)).collect();
         match ppoll(&mut waiting, Some(TimeSpec::from_duration(timeout)), None) {

@@ -301,6 +301,11 @@ impl Rings {
         self.receive.fd().xdp_statistics()
     }
 
+    /// True when the kernel has not taken all that is in the transmit ring: it had no room, and wants to be asked again.
+    pub(super) const fn is_kick_due(&self) -> bool {
+        self.is_kick_due
+    }
+
     /// Frames that have not left yet, and never will if nobody flushes again.
     pub(super) fn unsent(&self) -> u64 {
         u64::from(self.unsent) + self.taken.len() as u64
