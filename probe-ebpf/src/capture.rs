@@ -4,13 +4,14 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::xdp_action::{XDP_PASS, XDP_REDIRECT};
 use aya_ebpf::helpers::generated::bpf_xdp_adjust_meta;
 use aya_ebpf::programs::XdpContext;
-use probe_wire::classify::Datagram;
+use probe_wire::address::Address;
+use probe_wire::classify::{Datagram, Version};
 use probe_wire::cursor::Cursor as _;
 use probe_wire::shared::{Arrival, ArrivalSource, Counter, PortEntry};
 
 use crate::count::count;
 use crate::maps::{CONTROL, SOCKETS};
-use crate::packet::Packet;
+use crate::packet::{LinkAddress, Packet};
 use crate::reflect::is_own_address;
 
 /// Hands a packet to user space, if it is for this host; a router's transit traffic is not.
@@ -23,11 +24,11 @@ pub(crate) fn capture(
     received_ns: u64,
 ) -> Result<(u32, Counter), Counter> {
     let control = CONTROL.get(0).ok_or(Counter::MALFORMED)?;
-    let destination_mac = packet.read::<6>(0).ok_or(Counter::MALFORMED)?;
-    if destination_mac != control.mac {
+    if LinkAddress::read(packet, 0).ok_or(Counter::MALFORMED)? != LinkAddress::new(control.mac) {
         return Err(Counter::OTHER_MAC);
     }
-    if !is_own_address(packet, datagram) {
+    let destination = destination(packet, datagram).ok_or(Counter::MALFORMED)?;
+    if !is_own_address(&destination) {
         return Err(Counter::OTHER_ADDRESS);
     }
     let is_timed = put_in_front(context, &Arrival::at(received_ns, ArrivalSource::DRIVER_HOOK)).is_some();
@@ -45,6 +46,15 @@ pub(crate) fn capture(
             }
             Err(Counter::NO_SOCKET)
         }
+    }
+}
+
+/// The packet's destination: all that matters here of its IP header.
+#[inline(always)]
+fn destination(packet: Packet, datagram: &Datagram) -> Option<Address> {
+    match datagram.version {
+        Version::V4 => packet.read::<4>(datagram.ip_offset + 16).map(Address::v4),
+        Version::V6 => packet.read::<16>(datagram.ip_offset + 24).map(Address::v6),
     }
 }
 

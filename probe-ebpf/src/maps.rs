@@ -3,6 +3,7 @@
 use aya_ebpf::macros::map;
 use aya_ebpf::maps::lpm_trie::LpmTrie;
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, XskMap};
+use probe_wire::address::Address;
 use probe_wire::shared::{self, AllowedKey, Control, Holder, PortEntry, Session, SessionKey};
 
 /// Flag of maps whose memory is taken as entries come (BPF_F_NO_PREALLOC), which a trie requires.
@@ -15,7 +16,7 @@ pub(crate) static CONTROL: Array<Control> = Array::with_max_entries(1, 0);
 pub(crate) static PORTS: Array<PortEntry> = Array::with_max_entries(1 << 16, 0);
 
 #[map]
-pub(crate) static ADDRESSES: HashMap<[u8; 16], u32> = HashMap::with_max_entries(shared::ADDRESSES, 0);
+pub(crate) static ADDRESSES: HashMap<Address, u32> = HashMap::with_max_entries(shared::ADDRESSES, 0);
 
 #[map]
 pub(crate) static ALLOWED: LpmTrie<AllowedKey, u32> = LpmTrie::with_max_entries(shared::ALLOWED, NO_PREALLOCATION);

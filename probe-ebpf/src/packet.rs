@@ -42,6 +42,37 @@ impl Packet {
     }
 }
 
+/// A link address in words, since octets would be compared and moved one by one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LinkAddress(u32, u16);
+
+impl LinkAddress {
+    #[inline(always)]
+    pub(crate) const fn new([a, b, c, d, e, f]: [u8; 6]) -> Self {
+        Self(u32::from_ne_bytes([a, b, c, d]), u16::from_ne_bytes([e, f]))
+    }
+
+    /// The address at an offset; `None` when it would go past the end.
+    #[inline(always)]
+    pub(crate) fn read(packet: Packet, offset: usize) -> Option<Self> {
+        let (start, end) = (packet.read::<4>(offset)?, packet.read::<2>(offset + 4)?);
+        Some(Self(u32::from_ne_bytes(start), u16::from_ne_bytes(end)))
+    }
+
+    /// Writes the address at an offset; `None` when it would go past the end.
+    #[inline(always)]
+    pub(crate) fn write(self, packet: Packet, offset: usize) -> Option<()> {
+        packet.write(offset, &self.0.to_ne_bytes())?;
+        packet.write(offset + 4, &self.1.to_ne_bytes())
+    }
+
+    /// True when the first octet says that the address names a group (IEEE 802).
+    #[inline(always)]
+    pub(crate) const fn is_group(self) -> bool {
+        self.0.to_ne_bytes()[0] & 1 != 0
+    }
+}
+
 impl Cursor for Packet {
     #[inline(always)]
     fn read<const N: usize>(self, offset: usize) -> Option<[u8; N]> {

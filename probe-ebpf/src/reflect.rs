@@ -5,8 +5,9 @@ use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::xdp_action::XDP_TX;
 use aya_ebpf::helpers::generated::{bpf_xdp_adjust_head, bpf_xdp_load_bytes};
 use aya_ebpf::programs::XdpContext;
+use probe_wire::address::Address;
 use probe_wire::checksum::{Sum, without};
-use probe_wire::classify::{Datagram, IpHeader, Version, is_group_or_nobody, mapped};
+use probe_wire::classify::{Datagram, IpHeader, Version};
 use probe_wire::cursor::Cursor as _;
 use probe_wire::frame::{ETHERNET, IPV4, TAG, UDP};
 use probe_wire::shared::{Control, Counter, PortEntry, Role, SessionKey};
@@ -14,7 +15,7 @@ use probe_wire::stamp::{BASE, PORT, Reply, SHORTEST_REQUEST, Stamp};
 use probe_wire::timestamp::{ErrorEstimate, TimestampFormat};
 
 use crate::maps::{ADDRESSES, ALLOWED, CONTROL, PORTS};
-use crate::packet::Packet;
+use crate::packet::{LinkAddress, Packet};
 use crate::session::next_number;
 use crate::stack::{Aligned, allowed_key};
 use crate::tai_ns;
@@ -32,7 +33,7 @@ pub(crate) fn reflect(
     received_ns: u64,
 ) -> Result<(u32, Counter), Counter> {
     let control = CONTROL.get(0).ok_or(Counter::MALFORMED)?;
-    let header = IpHeader::read(packet, datagram).ok_or(Counter::MALFORMED)?;
+    let Some(header) = IpHeader::read(packet, datagram) else { return Err(Counter::MALFORMED) };
     refuse_strangers(packet, datagram, &header, entry, control)?;
 
     let request = read_request(packet, datagram).ok_or(Counter::NO_ROOM)?;
@@ -82,27 +83,27 @@ fn refuse_strangers(
     entry: &PortEntry,
     control: &Control,
 ) -> Result<(), Counter> {
-    let [destination_mac @ .., source_mac, _, _, _, _, _] = packet.read::<12>(0).ok_or(Counter::MALFORMED)?;
-    // The first octet of a link address says whether it names a group (IEEE 802).
-    let to_or_from_group = (destination_mac[0] | source_mac) & 1 != 0;
-    let is_nobody = |address: &[u8; 16]| is_group_or_nobody(datagram.version, address);
-    if to_or_from_group || is_nobody(&header.destination) || is_nobody(&header.source) {
+    let link_destination = LinkAddress::read(packet, 0).ok_or(Counter::MALFORMED)?;
+    let link_source = LinkAddress::read(packet, 6).ok_or(Counter::MALFORMED)?;
+    let to_or_from_group = link_destination.is_group() || link_source.is_group();
+    let is_nobody = |address: Address| address.is_group_or_nobody(datagram.version);
+    if to_or_from_group || is_nobody(header.destination) || is_nobody(header.source) {
         return Err(Counter::GROUP_ADDRESS);
     }
-    if destination_mac != control.mac {
+    if link_destination != LinkAddress::new(control.mac) {
         return Err(Counter::OTHER_MAC);
     }
     if !header.is_whole {
         return Err(Counter::BAD_HEADER_CHECKSUM);
     }
-    if !is_own_address(packet, datagram) {
+    if !is_own_address(&header.destination) {
         return Err(Counter::OTHER_ADDRESS);
     }
     // A reply to a reflector would be taken for a request, and so on without end.
     if datagram.source_port == PORT || has_reflector(datagram.source_port) {
         return Err(Counter::LOOP_PORT);
     }
-    if entry.has(PortEntry::ALLOW_LIST) && !is_allowed(datagram.destination_port, &header.source) {
+    if entry.has(PortEntry::ALLOW_LIST) && !is_allowed(datagram.destination_port, header.source) {
         return Err(Counter::NOT_ALLOWED);
     }
     if datagram.payload_length() < SHORTEST_REQUEST {
@@ -114,18 +115,10 @@ fn refuse_strangers(
     Ok(())
 }
 
-/// True when the packet's destination is one of the interface's addresses or configured.
-#[allow(
-    clippy::needless_borrows_for_generic_args,
-    reason = "a copy would lose the alignment that the verifier asks for"
-)]
+/// True for one of the interface's addresses, or one that is configured.
 #[inline(always)]
-pub(crate) fn is_own_address(packet: Packet, datagram: &Datagram) -> bool {
-    let destination = match datagram.version {
-        Version::V4 => packet.read::<4>(datagram.ip_offset + 16).map(mapped),
-        Version::V6 => packet.read::<16>(datagram.ip_offset + 24),
-    };
-    destination.is_some_and(|destination| ADDRESSES.get_ptr(&Aligned(destination).0).is_some())
+pub(crate) fn is_own_address(address: &Address) -> bool {
+    ADDRESSES.get_ptr(address).is_some()
 }
 
 #[inline(always)]
@@ -134,7 +127,7 @@ fn has_reflector(port: u16) -> bool {
 }
 
 #[inline(always)]
-fn is_allowed(port: u16, source: &[u8; 16]) -> bool {
+fn is_allowed(port: u16, source: Address) -> bool {
     ALLOWED.get(allowed_key(port, source).key()).is_some()
 }
 
@@ -175,7 +168,9 @@ fn answer_in_place(
     format: TimestampFormat,
     control: &Control,
 ) -> Option<()> {
-    packet.write(0, &swapped(packet.read::<12>(0)?))?;
+    let (destination, source) = (LinkAddress::read(packet, 0)?, LinkAddress::read(packet, 6)?);
+    source.write(packet, 0)?;
+    destination.write(packet, 6)?;
     turn_ip_header(packet, packet, datagram, datagram.ip_offset, 0)?;
     let before = Sum::new().array(&packet.read::<BASE>(datagram.payload_offset())?);
     let rest = if datagram.udp_checksum == [0; 2] { None } else { Some(without(datagram.udp_checksum, before)) };
@@ -211,11 +206,12 @@ fn answer_grown(
     }
     let (old, new) = (Packet::new(context), Packet::new(context));
     let growth = growth & 0x1f;
-    let addresses = old.read::<12>(growth)?;
+    let (destination, source) = (LinkAddress::read(old, growth)?, LinkAddress::read(old, growth + 6)?);
     let [a, b, tags @ ..] = old.read::<{ 2 + 2 * TAG }>(growth + 12)?;
     turn_ip_header(old, new, datagram, datagram.ip_offset + growth, growth as u16)?;
     new.write(datagram.udp_offset() + 4, &grown_length.to_be_bytes())?;
-    new.write(0, &swapped(addresses))?;
+    source.write(new, 0)?;
+    destination.write(new, 6)?;
     new.write(12, &[a, b])?;
     let [c, d, e, f, g, h, i, j] = tags;
     if datagram.ip_offset >= ETHERNET + TAG {
@@ -225,12 +221,6 @@ fn answer_grown(
         new.write(ETHERNET + TAG, &[g, h, i, j])?;
     }
     depart(new, datagram, reply, rest, format, control)
-}
-
-/// Two link addresses, swapped.
-#[inline(always)]
-fn swapped([a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]) -> [u8; 12] {
-    [g, h, i, j, k, l, a, b, c, d, e, f]
 }
 
 /// The sum of a payload below 44 octets, which the helper copies since its length is not a constant.
@@ -274,15 +264,16 @@ fn turn_ip_header(source: Packet, target: Packet, datagram: &Datagram, from: usi
         }
         Version::V6 => {
             let mut start = source.read::<8>(from)?;
-            let addresses = source.read::<32>(from + 8)?;
+            let from_address = Address::v6(source.read::<16>(from + 8)?);
+            let to_address = Address::v6(source.read::<16>(from + 24)?);
             start[1] &= 0xcf;
             let length = u16::from_be_bytes([start[4], start[5]]).wrapping_add(growth);
             [start[4], start[5]] = length.to_be_bytes();
             start[7] = REPLY_TTL;
             target.write(datagram.ip_offset, &start)?;
-            let (from_address, to_address) = addresses.split_first_chunk::<16>()?;
-            target.write(datagram.ip_offset + 8, to_address.first_chunk::<16>()?)?;
-            target.write(datagram.ip_offset + 24, from_address)?;
+            for (place, word) in (1..).zip([to_address.words(), from_address.words()].as_flattened()) {
+                target.write(datagram.ip_offset + 8 * place, &word.to_ne_bytes())?;
+            }
         }
     }
     let [e, f, g, h] = rest;

@@ -1,6 +1,7 @@
 //! Values on the program's stack, where the verifier asks for aligned accesses of every width.
 
 use aya_ebpf::maps::lpm_trie::Key;
+use probe_wire::address::Address;
 use probe_wire::shared::{ALLOWED_PORT_BITS, AllowedKey};
 
 /// A value at an aligned place.
@@ -13,13 +14,13 @@ pub(crate) struct AllowedWords([u64; 3]);
 
 /// The key that asks for the longest prefix of a source that may use a port.
 #[inline(always)]
-pub(crate) fn allowed_key(port: u16, source: &[u8; 16]) -> AllowedWords {
-    let [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p] = *source;
+pub(crate) fn allowed_key(port: u16, source: Address) -> AllowedWords {
+    let [first, last] = source.words();
     let prefix_length = u64::from(ALLOWED_PORT_BITS + 128);
     AllowedWords([
         prefix_length | u64::from(u32::from(port).to_be()) << 32,
-        u64::from_ne_bytes([a, b, c, d, e, f, g, h]),
-        u64::from_ne_bytes([i, j, k, l, m, n, o, p]),
+        first,
+        last,
     ])
 }
 

@@ -4,6 +4,7 @@
 //! fragment has no UDP header of its own; options and extension headers change treatment on the way, RFC 8468 section
 //! 4) is refused with the reason.
 
+use crate::address::Address;
 use crate::checksum::Sum;
 use crate::cursor::Cursor;
 use crate::frame::{ETHERNET, ETHERTYPE_IPV4, ETHERTYPE_IPV6, IPV4, IPV6, PROTOCOL_UDP, TAG, UDP, is_tag};
@@ -168,14 +169,13 @@ fn ipv6_payload_length<C: Cursor>(frame: C, offset: usize) -> Result<usize, Fore
     Ok(usize::from(u16::from_be_bytes([header[4], header[5]])))
 }
 
-/// The IP header's fields that a reflector or a receiver looks at, addresses as 16 octets each (IPv4 as
-/// `::ffff:a.b.c.d`, RFC 4291 section 2.5.5.2).
+/// The IP header's fields that a reflector or a receiver looks at, both versions in one form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IpHeader {
     /// The source address.
-    pub source: [u8; 16],
+    pub source: Address,
     /// The destination address.
-    pub destination: [u8; 16],
+    pub destination: Address,
     /// Type of Service or Traffic Class: DSCP and ECN.
     pub traffic_class: u8,
     /// Time to Live or Hop Limit.
@@ -195,8 +195,8 @@ impl IpHeader {
                 let header = frame.read::<IPV4>(datagram.ip_offset)?;
                 let [.., s0, s1, s2, s3, d0, d1, d2, d3] = header;
                 Some(Self {
-                    source: mapped([s0, s1, s2, s3]),
-                    destination: mapped([d0, d1, d2, d3]),
+                    source: Address::v4([s0, s1, s2, s3]),
+                    destination: Address::v4([d0, d1, d2, d3]),
                     traffic_class: header[1],
                     ttl: header[8],
                     is_whole: Sum::new().array(&header).is_whole(),
@@ -208,8 +208,8 @@ impl IpHeader {
                 let source = frame.read::<16>(datagram.ip_offset + 8)?;
                 let destination = frame.read::<16>(datagram.ip_offset + 24)?;
                 Some(Self {
-                    source,
-                    destination,
+                    source: Address::v6(source),
+                    destination: Address::v6(destination),
                     traffic_class: a << 4 | b >> 4,
                     ttl,
                     is_whole: true,
@@ -217,26 +217,6 @@ impl IpHeader {
                 })
             }
         }
-    }
-}
-
-/// An IPv4 address in IPv6's clothes.
-#[inline(always)]
-#[must_use]
-pub const fn mapped([a, b, c, d]: [u8; 4]) -> [u8; 16] {
-    [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, a, b, c, d]
-}
-
-/// True for an address, in the 16-octet form, that names a group or nobody: multicast, the limited broadcast, the
-/// unspecified address, and over IPv6 an IPv4 address in its clothes, which no packet on a wire has (RFC 1112 section 4,
-/// RFC 919 section 7, RFC 4291 sections 2.5.2 and 2.7, RFC 4942 section 2.2).
-#[inline(always)]
-#[must_use]
-pub fn is_group_or_nobody(version: Version, address: &[u8; 16]) -> bool {
-    let [a, .., w, x, y, z] = *address;
-    match version {
-        Version::V4 => w & 0xf0 == 0xe0 || [w, x, y, z] == [0xff; 4] || w == 0,
-        Version::V6 => a == 0xff || *address == [0; 16] || *address == mapped([w, x, y, z]),
     }
 }
 
@@ -330,22 +310,6 @@ mod tests {
         assert_eq!(classify(six.as_slice()), Err(Foreign::Fragment));
         let three_tags: Vec<u8> = [&good[..12], &[0x81, 0, 0, 1, 0x81, 0, 0, 1, 0x81, 0, 0, 1], &good[12..]].concat();
         assert_eq!(classify(three_tags.as_slice()), Err(Foreign::OtherProtocol));
-    }
-
-    #[test]
-    fn groups_and_nobody_are_known() {
-        for group in [[224, 0, 0, 1], [239, 1, 2, 3], [255, 255, 255, 255], [0, 0, 0, 0]] {
-            assert!(is_group_or_nobody(Version::V4, &mapped(group)), "{group:?}");
-        }
-        let host = mapped([198, 18, 0, 1]);
-        assert!(!is_group_or_nobody(Version::V4, &host));
-        assert!(is_group_or_nobody(Version::V6, &host), "an IPv4 address has no business in an IPv6 packet");
-        let mut six = [0; 16];
-        assert!(is_group_or_nobody(Version::V6, &six));
-        six[0] = 0xff;
-        assert!(is_group_or_nobody(Version::V6, &six));
-        six[0] = 0xfd;
-        assert!(!is_group_or_nobody(Version::V6, &six));
     }
 
     proptest! {

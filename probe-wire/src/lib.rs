@@ -9,6 +9,7 @@
 #[cfg(test)]
 extern crate std;
 
+pub mod address;
 pub mod checksum;
 pub mod classify;
 pub mod cursor;

@@ -4,6 +4,8 @@
 //! contract that [`ABI_VERSION`] numbers. Values are plain, without padding, in host byte order unless they say
 //! otherwise.
 
+use crate::address::Address;
+
 /// The version of this contract. It changes with any change of a map or of a value in it.
 pub const ABI_VERSION: u32 = 1;
 
@@ -111,9 +113,9 @@ impl PortEntry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct SessionKey {
     /// The session-sender's address.
-    pub source: [u8; 16],
+    pub source: Address,
     /// The reflector's address.
-    pub destination: [u8; 16],
+    pub destination: Address,
     /// The session-sender's port.
     pub source_port: u16,
     /// The reflector's port.

@@ -12,6 +12,7 @@ pub mod xsk;
 use std::io;
 use std::time::Duration;
 
+use probe_wire::address::Address;
 use probe_wire::frame::{Addresses, Endpoints, TypeP};
 use probe_wire::stamp::{Reply, Stamp};
 
@@ -30,12 +31,12 @@ pub struct StreamWire {
 }
 
 impl StreamWire {
-    /// The reflector's address in 16 octets.
+    /// The reflector's address.
     #[must_use]
-    pub fn reflector(&self) -> [u8; 16] {
+    pub fn reflector(&self) -> Address {
         match self.endpoints.addresses {
-            Addresses::V4(_, destination) => probe_wire::classify::mapped(destination),
-            Addresses::V6(_, destination) => destination,
+            Addresses::V4(_, destination) => Address::v4(destination),
+            Addresses::V6(_, destination) => Address::v6(destination),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Reading a frame that `capture` handed over: whose reply it is, and whether it is whole.
 
+use probe_wire::address::Address;
 use probe_wire::classify::{IpHeader, classify, udp_checksum_is_right};
 use probe_wire::stamp::Reply;
 
@@ -15,7 +16,7 @@ pub struct Directory {
 
 #[derive(Clone, Copy, Debug)]
 struct Known {
-    reflector: [u8; 16],
+    reflector: Address,
     reflector_port: u16,
 }
 
@@ -44,8 +45,8 @@ impl Directory {
     /// True when a packet to a stream's port came from its reflector.
     #[inline]
     #[must_use]
-    pub fn is_reflector(&self, stream: usize, address: &[u8; 16], port: u16) -> bool {
-        self.streams.get(stream).is_some_and(|known| known.reflector == *address && known.reflector_port == port)
+    pub fn is_reflector(&self, stream: usize, address: Address, port: u16) -> bool {
+        self.streams.get(stream).is_some_and(|known| known.reflector == address && known.reflector_port == port)
     }
 
     /// Reads a frame that arrived at a time.
@@ -58,7 +59,7 @@ impl Directory {
         };
         let foreign = Delivery::Foreign { stream: Some(stream) };
         let Some(header) = IpHeader::read(frame, &datagram) else { return foreign };
-        if !self.is_reflector(stream, &header.source, datagram.source_port) {
+        if !self.is_reflector(stream, header.source, datagram.source_port) {
             return foreign;
         }
         if !header.is_whole || !udp_checksum_is_right(frame, &datagram, &header) {
