@@ -8,6 +8,9 @@
 pub const NTP_TO_UNIX_SECONDS: u64 = 2_208_988_800;
 
 const NANOSECONDS: u64 = 1_000_000_000;
+/// Units of the NTP fraction in a nanosecond, times 2^32, rounded up: a multiplication costs eBPF a fraction of a
+/// division. The product of less than a second fits into 64 bits, and is at most 0.07 units too high.
+const FRACTIONS_PER_NANOSECOND: u64 = u64::MAX / NANOSECONDS + 1;
 
 /// How a timestamp field is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +24,7 @@ pub enum TimestampFormat {
 impl TimestampFormat {
     /// Writes a time, given in nanoseconds of TAI since 1970, where TAI is ahead of UTC by `tai_utc_offset` seconds.
     ///
-    /// The NTP fraction is rounded down to its 233 ps, so that reading it back gives the same nanosecond.
+    /// The NTP fraction is rounded to one of its units of 233 ps, so that reading it back gives the same nanosecond.
     #[inline(always)]
     #[must_use]
     pub fn write(self, tai_ns: u64, tai_utc_offset: i32) -> [u8; 8] {
@@ -30,7 +33,7 @@ impl TimestampFormat {
         let (high, low) = match self {
             Self::Ntp => (
                 seconds.wrapping_add(NTP_TO_UNIX_SECONDS).wrapping_sub(tai_utc_offset as u64),
-                (nanoseconds << 32) / NANOSECONDS,
+                nanoseconds * FRACTIONS_PER_NANOSECOND >> 32,
             ),
             Self::Ptp => (seconds, nanoseconds),
         };
