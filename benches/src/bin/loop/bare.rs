@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use aya::maps::XskMap;
 use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
+use nix::time::ClockId;
 use probe_user::attach::objects::LAB_XDP;
 use probe_user::lab::{REFLECTOR_INTERFACE, REFLECTOR_IPV4, REFLECTOR_MAC, SENDER_INTERFACE, SENDER_IPV4, SENDER_MAC};
 use probe_wire::frame::{Addresses, Endpoints, TypeP, write_headers};
@@ -23,6 +24,7 @@ use xsk_rs::config::{BindFlags, FrameSize, Interface, LibxdpFlags, QueueSize, So
 use xsk_rs::umem::frame::FrameDesc;
 use xsk_rs::{CompQueue, FillQueue, RxQueue, Socket, TxQueue, Umem};
 
+use crate::machine::cpu_ns;
 use crate::stage::Stage;
 use crate::{Outcome, Run};
 
@@ -111,6 +113,7 @@ impl Rings {
         let mut frames = [FrameDesc::default(); IN_FLIGHT];
         let (mut sent, mut completed, mut received) = (0, 0, 0);
         let mut empty_handed = 0;
+        let cpu_start = cpu_ns(ClockId::CLOCK_THREAD_CPUTIME_ID);
         let start = Instant::now();
         let mut last = start;
         while received < packets && !(empty_handed >= EMPTY_HANDED && last.elapsed() > PATIENCE) {
@@ -138,7 +141,9 @@ impl Rings {
                 last = Instant::now();
             }
         }
-        Ok(Run::new(sent, received, start.elapsed()))
+        let time = start.elapsed();
+        let cpu = cpu_ns(ClockId::CLOCK_THREAD_CPUTIME_ID).zip(cpu_start).map(|(end, start)| end - start);
+        Ok(Run::new(sent, received, time, cpu.map(|cpu| cpu / received as f64)))
     }
 
     fn kick(&self) -> io::Result<()> {

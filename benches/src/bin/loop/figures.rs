@@ -16,11 +16,13 @@ pub(crate) struct Run {
     pub(crate) lost: u64,
     /// Round trips a second.
     pub(crate) pps: f64,
+    /// CPU time of a round trip in nanoseconds, the kernel's part included; `None` where it was not seen.
+    pub(crate) cpu_ns: Option<f64>,
 }
 
 impl Run {
-    pub(crate) fn new(sent: u64, received: u64, time: Duration) -> Self {
-        Self { sent, lost: sent.saturating_sub(received), pps: received as f64 / time.as_secs_f64() }
+    pub(crate) fn new(sent: u64, received: u64, time: Duration, cpu_ns: Option<f64>) -> Self {
+        Self { sent, lost: sent.saturating_sub(received), pps: received as f64 / time.as_secs_f64(), cpu_ns }
     }
 }
 
@@ -52,6 +54,10 @@ pub(crate) struct Figures {
     leadline_pps: Option<f64>,
     /// Median of the rounds' ratios.
     pub(crate) ratio: Option<f64>,
+    /// The same of the CPU time that a round trip takes, the bare loop's over Leadline's: what the ratio would be if
+    /// nobody else had used the CPU. It holds where the kernel charges its interrupts' work to the process that they
+    /// interrupt, which is so without CONFIG_IRQ_TIME_ACCOUNTING.
+    cpu_ratio: Option<f64>,
 }
 
 impl Figures {
@@ -60,6 +66,7 @@ impl Figures {
             bare_pps: median(rounds.iter().filter_map(|round| Some(round.bare?.pps))),
             leadline_pps: median(rounds.iter().filter_map(|round| Some(round.leadline?.pps))),
             ratio: median(rounds.iter().filter_map(|round| round.ratio)),
+            cpu_ratio: median(rounds.iter().filter_map(|round| Some(round.bare?.cpu_ns? / round.leadline?.cpu_ns?))),
             machine,
             cpu,
             rounds,
@@ -78,7 +85,11 @@ fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
 
 impl fmt::Display for Run {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{:7.1} kpps ({} sent, {} lost)", self.pps / 1e3, self.sent, self.lost)
+        write!(formatter, "{:7.1} kpps", self.pps / 1e3)?;
+        if let Some(cpu_ns) = self.cpu_ns {
+            write!(formatter, " at {cpu_ns:5.0} ns of CPU")?;
+        }
+        write!(formatter, " ({} sent, {} lost)", self.sent, self.lost)
     }
 }
 
@@ -105,6 +116,9 @@ impl fmt::Display for Figures {
         if let Some(ratio) = self.ratio {
             writeln!(formatter, "  ratio                            {ratio:9.3}")?;
         }
+        if let Some(ratio) = self.cpu_ratio {
+            writeln!(formatter, "  ratio by CPU time                {ratio:9.3}")?;
+        }
         Ok(())
     }
 }
@@ -122,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_round_divides_leadline_by_bare() {
-        let run = |pps| Run { sent: 1, lost: 0, pps };
+        let run = |pps| Run { sent: 1, lost: 0, pps, cpu_ns: None };
         assert_eq!(Round::new(Some(run(10.0)), Some(run(7.0))).ratio, Some(0.7));
         assert_eq!(Round::new(Some(run(10.0)), None).ratio, None);
     }

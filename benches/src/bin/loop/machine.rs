@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::thread::available_parallelism;
 
+use nix::time::{ClockId, clock_gettime};
 use serde::Serialize;
 
 /// What bears on the figures.
@@ -36,6 +37,12 @@ impl Machine {
         let load = self.load.filter(|load| *load > self.cpus as f64 / 2.0)?;
         Some(format!("the load is {load} on {} CPUs: the rates will be too low, and the ratio uncertain", self.cpus))
     }
+}
+
+/// What a clock of CPU time shows, in nanoseconds.
+pub(crate) fn cpu_ns(clock: ClockId) -> Option<f64> {
+    let time = clock_gettime(clock).ok()?;
+    Some(time.tv_sec() as f64 * 1e9 + time.tv_nsec() as f64)
 }
 
 impl fmt::Display for Machine {

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use nix::time::ClockId;
 use probe_user::attach::{AttachOptions, Attachment, Host, PortGuard};
 use probe_user::clock::ClockState;
 use probe_user::configuration::{MeasurementConfiguration, Rate, STAMP_PORT, StreamOptions, Target};
@@ -17,6 +18,7 @@ use probe_user::session::{Observer, measure};
 use probe_wire::shared::{PortEntry, Role};
 use probe_wire::timestamp::{ErrorEstimate, TimestampFormat};
 
+use crate::machine::cpu_ns;
 use crate::stage::Stage;
 use crate::{Outcome, Run};
 
@@ -67,24 +69,43 @@ fn at(rate: u32, packets: u64) -> Outcome<Run> {
         .shared(options)
         .wait(Duration::from_millis(500))
         .build()?;
-    let report = measure(&configuration, &mut Unwatched).map_err(|failure| failure.to_string())?;
+    let mut watch = Watch::default();
+    let report = measure(&configuration, &mut watch).map_err(|failure| failure.to_string())?;
     match report.measurements() {
-        [measurement] => figures(measurement),
+        [measurement] => figures(measurement, watch.cpu_ns()),
         _ => Err("the report is not of one stream".into()),
     }
 }
 
-fn figures(measurement: &Measurement) -> Outcome<Run> {
+fn figures(measurement: &Measurement, cpu_ns: Option<f64>) -> Outcome<Run> {
     let packets = &measurement.packets;
     let pps = measurement.sending.achieved_pps.ok_or("nothing was sent")?;
     let gaps = packets.sent.saturating_sub(1) as f64;
-    Ok(Run::new(packets.sent, packets.received, Duration::from_secs_f64(gaps / pps)))
+    Ok(Run::new(packets.sent, packets.received, Duration::from_secs_f64(gaps / pps), cpu_ns))
 }
 
-struct Unwatched;
+/// Watches how much CPU time the process takes while packets come back: of its threads, the worker alone does much.
+#[derive(Default)]
+struct Watch {
+    /// Packets received, and CPU time in nanoseconds.
+    first: Option<(u64, f64)>,
+    last: Option<(u64, f64)>,
+}
 
-impl Observer for Unwatched {
-    fn progress(&mut self, _: &Progress) {}
+impl Watch {
+    /// CPU time of a round trip, in nanoseconds.
+    fn cpu_ns(&self) -> Option<f64> {
+        let ((received, start), (received_at_last, end)) = self.first.zip(self.last)?;
+        (received_at_last > received).then(|| (end - start) / (received_at_last - received) as f64)
+    }
+}
+
+impl Observer for Watch {
+    fn progress(&mut self, progress: &Progress) {
+        let now = cpu_ns(ClockId::CLOCK_PROCESS_CPUTIME_ID).map(|cpu| (progress.received, cpu));
+        self.first = self.first.or(now.filter(|(received, _)| *received > 0));
+        self.last = now;
+    }
 
     fn interval(&mut self, _: &IntervalResult) {}
 
