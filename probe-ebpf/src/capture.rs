@@ -28,7 +28,7 @@ pub(crate) fn capture(
         return Err(Counter::OTHER_MAC);
     }
     let destination = destination(packet, datagram).ok_or(Counter::MALFORMED)?;
-    if !is_own_address(&destination) {
+    if !is_own_address(&destination, control) {
         return Err(Counter::OTHER_ADDRESS);
     }
     let is_timed = put_in_front(context, &Arrival::at(received_ns, ArrivalSource::DRIVER_HOOK)).is_some();

@@ -96,7 +96,7 @@ fn refuse_strangers(
     if !header.is_whole {
         return Err(Counter::BAD_HEADER_CHECKSUM);
     }
-    if !is_own_address(&header.destination) {
+    if !is_own_address(&header.destination, control) {
         return Err(Counter::OTHER_ADDRESS);
     }
     // A reply to a reflector would be taken for a request, and so on without end.
@@ -117,8 +117,9 @@ fn refuse_strangers(
 
 /// True for one of the interface's addresses, or one that is configured.
 #[inline(always)]
-pub(crate) fn is_own_address(address: &Address) -> bool {
-    ADDRESSES.get_ptr(address).is_some()
+pub(crate) fn is_own_address(address: &Address, control: &Control) -> bool {
+    let [first, second] = &control.first_addresses;
+    address == first || address == second || ADDRESSES.get_ptr(address).is_some()
 }
 
 #[inline(always)]

@@ -17,11 +17,7 @@ pub(crate) struct AllowedWords([u64; 3]);
 pub(crate) fn allowed_key(port: u16, source: Address) -> AllowedWords {
     let [first, last] = source.words();
     let prefix_length = u64::from(ALLOWED_PORT_BITS + 128);
-    AllowedWords([
-        prefix_length | u64::from(u32::from(port).to_be()) << 32,
-        first,
-        last,
-    ])
+    AllowedWords([prefix_length | u64::from(u32::from(port).to_be()) << 32, first, last])
 }
 
 impl AllowedWords {

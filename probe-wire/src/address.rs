@@ -30,6 +30,13 @@ impl Address {
         Self { first: u64::from_ne_bytes([a, b, c, d, e, f, g, h]), last: u64::from_ne_bytes([i, j, k, l, m, n, o, p]) }
     }
 
+    /// The 16 octets.
+    #[must_use]
+    pub fn octets(self) -> [u8; 16] {
+        let [first, last] = self.words().map(u64::to_ne_bytes);
+        core::array::from_fn(|index| if index < 8 { first[index] } else { last[index - 8] })
+    }
+
     /// The two words as they stand in memory.
     #[inline(always)]
     #[must_use]
@@ -80,9 +87,8 @@ mod tests {
     proptest! {
         #[test]
         fn the_octets_stand_in_order(four in any::<[u8; 4]>(), six in any::<[u8; 16]>()) {
-            let octets = |address: Address| address.words().map(u64::to_ne_bytes).concat();
-            prop_assert_eq!(octets(Address::v4(four)), Ipv4Addr::from(four).to_ipv6_mapped().octets());
-            prop_assert_eq!(octets(Address::v6(six)), six);
+            prop_assert_eq!(Address::v4(four).octets(), Ipv4Addr::from(four).to_ipv6_mapped().octets());
+            prop_assert_eq!(Address::v6(six).octets(), six);
         }
 
         #[test]

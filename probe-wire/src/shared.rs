@@ -7,7 +7,7 @@
 use crate::address::Address;
 
 /// The version of this contract. It changes with any change of a map or of a value in it.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// The name of the XDP program, by which another process knows it (at most 15 characters).
 pub const PROGRAM: &str = "leadline";
@@ -56,7 +56,10 @@ pub struct Control {
     /// The interface's own link address.
     pub mac: [u8; 6],
     /// Zero.
-    pub reserved: [u8; 2],
+    pub reserved: [u8; 6],
+    /// Two of the interface's own addresses, which are in [`map::ADDRESSES`] too: the programs look here first, since
+    /// looking up costs them far more than comparing. Zeros, to which nobody sends, where there are fewer.
+    pub first_addresses: [Address; 2],
 }
 
 /// What is done with packets to a UDP port.
@@ -277,7 +280,7 @@ mod tests {
 
     #[test]
     fn values_have_no_padding_and_names_fit_the_kernel() {
-        assert_eq!(size_of::<Control>(), 20);
+        assert_eq!(size_of::<Control>(), 56);
         assert_eq!(size_of::<PortEntry>(), 8);
         assert_eq!(size_of::<SessionKey>(), 40);
         assert_eq!(Arrival::LENGTH, 16);

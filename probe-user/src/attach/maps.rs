@@ -10,7 +10,7 @@ use probe_wire::shared::{ABI_VERSION, AllowedKey, COUNTERS_PER_SLOT, Control, Co
 
 use super::values::{
     ControlOctets, HolderOctets, PortOctets, address_octets, allowed_key, allowed_port, control, control_octets,
-    holder, holder_octets, port_octets, role_and_slot,
+    first_addresses, holder, holder_octets, port_octets, role_and_slot,
 };
 use super::{AttachError, Host};
 
@@ -54,6 +54,7 @@ impl Maps {
             control.abi_version = ABI_VERSION;
             control.tai_utc_offset = host.tai_utc_offset;
             control.mac = host.mac;
+            control.first_addresses = first_addresses(&host.addresses);
         })
     }
 

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use probe_wire::address::Address;
 use probe_wire::shared::{ALLOWED_PORT_BITS, AllowedKey, Control, Holder, PortEntry};
 
 pub(super) type ControlOctets = [u8; size_of::<Control>()];
@@ -11,20 +12,34 @@ pub(super) type PortOctets = [u8; size_of::<PortEntry>()];
 pub(super) type HolderOctets = [u8; size_of::<Holder>()];
 
 pub(super) fn control_octets(value: &Control) -> ControlOctets {
-    let Control { abi_version, tai_utc_offset, log_one_of, mac, reserved } = value;
-    concatenate([&abi_version.to_ne_bytes(), &tai_utc_offset.to_ne_bytes(), &log_one_of.to_ne_bytes(), mac, reserved])
+    let Control { abi_version, tai_utc_offset, log_one_of, mac, reserved, first_addresses } = value;
+    let [first, second] = first_addresses.map(Address::octets);
+    concatenate([
+        &abi_version.to_ne_bytes(),
+        &tai_utc_offset.to_ne_bytes(),
+        &log_one_of.to_ne_bytes(),
+        mac,
+        reserved,
+        &first,
+        &second,
+    ])
 }
 
 pub(super) fn control(octets: &ControlOctets) -> Control {
-    let number = |at: usize| [octets[at], octets[at + 1], octets[at + 2], octets[at + 3]];
-    let [.., a, b, c, d, e, f, x, y] = *octets;
+    let number = |at: usize| part(octets, at);
     Control {
         abi_version: u32::from_ne_bytes(number(0)),
         tai_utc_offset: i32::from_ne_bytes(number(4)),
         log_one_of: u32::from_ne_bytes(number(8)),
-        mac: [a, b, c, d, e, f],
-        reserved: [x, y],
+        mac: part(octets, 12),
+        reserved: part(octets, 18),
+        first_addresses: [24, 40].map(|at| Address::v6(part(octets, at))),
     }
+}
+
+/// The octets from an offset on, which lies far enough from the end.
+fn part<const N: usize>(octets: &[u8], at: usize) -> [u8; N] {
+    std::array::from_fn(|index| octets[at + index])
 }
 
 pub(super) fn port_octets(value: &PortEntry) -> PortOctets {
@@ -53,6 +68,14 @@ pub(super) fn address_octets(address: IpAddr) -> [u8; 16] {
         IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
         IpAddr::V6(address) => address.octets(),
     }
+}
+
+/// The first address of each IP version, for the programs to compare with; zeros where there is none.
+pub(super) fn first_addresses(addresses: &[IpAddr]) -> [Address; 2] {
+    [IpAddr::is_ipv4, IpAddr::is_ipv6].map(|is_wanted| {
+        let first = addresses.iter().copied().find(is_wanted);
+        first.map_or_else(Address::default, |address| Address::v6(address_octets(address)))
+    })
 }
 
 /// A prefix that a port answers to: the number of significant bits, and the key.
@@ -90,17 +113,28 @@ mod tests {
             tai_utc_offset: -2,
             log_one_of: 0x0c0b_0a09,
             mac: [13, 14, 15, 16, 17, 18],
-            reserved: [0; 2],
+            reserved: [0; 6],
+            first_addresses: [Address::v6([25; 16]), Address::v6([41; 16])],
         };
         let octets = control_octets(&value);
         assert_eq!(octets[0..4], 0x0403_0201_u32.to_ne_bytes());
         assert_eq!(octets[4..8], (-2_i32).to_ne_bytes());
         assert_eq!(octets[8..12], 0x0c0b_0a09_u32.to_ne_bytes());
-        assert_eq!(octets[12..], [13, 14, 15, 16, 17, 18, 0, 0]);
+        assert_eq!(octets[12..24], [13, 14, 15, 16, 17, 18, 0, 0, 0, 0, 0, 0]);
+        assert_eq!((&octets[24..40], &octets[40..]), (&[25; 16][..], &[41; 16][..]));
         assert_eq!(control(&octets), value);
         assert_eq!(std::mem::offset_of!(Control, tai_utc_offset), 4);
         assert_eq!(std::mem::offset_of!(Control, log_one_of), 8);
         assert_eq!(std::mem::offset_of!(Control, mac), 12);
+        assert_eq!(std::mem::offset_of!(Control, first_addresses), 24);
+    }
+
+    #[test]
+    fn the_first_address_of_each_version_is_compared_with() {
+        let addresses = ["fe80::1", "198.18.0.1", "fd00::1", "198.18.0.2"].map(|text| text.parse().unwrap());
+        let [four, six] = first_addresses(&addresses);
+        assert_eq!((four, six.octets()), (Address::v4([198, 18, 0, 1]), address_octets(addresses[0])));
+        assert_eq!(first_addresses(&addresses[..1]), [Address::default(), six]);
     }
 
     #[test]

@@ -52,14 +52,14 @@ impl SharedMaps {
     }
 
     pub(crate) fn set_version(&self, version: u32) {
-        let mut map: Array<_, [u8; 20]> = self.open("CONTROL").try_into().unwrap();
+        let mut map: Array<_, [u8; 56]> = self.open("CONTROL").try_into().unwrap();
         let mut control = map.get(&0, 0).unwrap();
         control[..4].copy_from_slice(&version.to_ne_bytes());
         map.set(0, control, 0).unwrap();
     }
 
     pub(crate) fn log_one_of(&self) -> u32 {
-        let map: Array<_, [u8; 20]> = self.open("CONTROL").try_into().unwrap();
+        let map: Array<_, [u8; 56]> = self.open("CONTROL").try_into().unwrap();
         let control = map.get(&0, 0).unwrap();
         u32::from_ne_bytes([control[8], control[9], control[10], control[11]])
     }

@@ -115,7 +115,7 @@ fn untouched(frame: &[u8]) -> Outcome {
 /// The time in the octets in front of a frame: 8 of nanoseconds, 4 of magic, version and source, 4 that check them, all in the
 /// host's order. Read here by hand; the product has a reader of its own.
 fn arrival(metadata: &[u8]) -> u64 {
-    const MAGIC: u32 = u32::from_be_bytes([b'L', b'L', 1, 1]);
+    const MAGIC: u32 = u32::from_be_bytes([b'L', b'L', 2, 1]);
 
     let number = |at: usize| u32::from_ne_bytes(metadata[at..at + 4].try_into().expect("4 octets"));
     assert_eq!(metadata.len(), 16, "{metadata:02x?}");

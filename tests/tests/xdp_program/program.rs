@@ -97,9 +97,9 @@ impl Program {
     }
 
     fn set_control(&mut self) {
-        let mut control: Array<_, [u8; 20]> =
+        let mut control: Array<_, [u8; 56]> =
             self.ebpf.map_mut(map::CONTROL).expect("control").try_into().expect("an array");
-        let mut octets = [0; 20];
+        let mut octets = [0; 56];
         octets[0..4].copy_from_slice(&ABI_VERSION.to_ne_bytes());
         octets[4..8].copy_from_slice(&TAI_UTC_OFFSET.to_ne_bytes());
         octets[12..18].copy_from_slice(&REFLECTOR_MAC);
