@@ -33,7 +33,7 @@ impl TimestampFormat {
         let (high, low) = match self {
             Self::Ntp => (
                 seconds.wrapping_add(NTP_TO_UNIX_SECONDS).wrapping_sub(tai_utc_offset as u64),
-                nanoseconds * FRACTIONS_PER_NANOSECOND >> 32,
+                (nanoseconds * FRACTIONS_PER_NANOSECOND) >> 32,
             ),
             Self::Ptp => (seconds, nanoseconds),
         };
