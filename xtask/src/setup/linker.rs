@@ -1,4 +1,4 @@
-//! bpf-linker, built from crates.io into `.tools` of the clone.
+//! bpf-linker, built by cargo from its registry into `.tools` of the clone.
 
 use std::path::PathBuf;
 
