@@ -1,16 +1,22 @@
 //! How fast we are: side by side with a bare loop on the same link, and in parts.
 
+use std::ffi::OsString;
+
 use clap::Subcommand;
 
 use crate::command::{cargo, run, say};
 use crate::error::Error;
-use crate::{setup, test, workspace};
+use crate::{setup, workspace};
 
 /// The benches.
 #[derive(Subcommand)]
 pub(crate) enum Bench {
     /// A bare AF_XDP loop and a loss-free `measure`, side by side on one veth pair, and their ratio (needs root)
-    Loop,
+    Loop {
+        /// Options of the bench, after `--`: see `cargo xtask bench loop -- --help`
+        #[arg(last = true)]
+        options: Vec<OsString>,
+    },
     /// The parts of the hot path, each by itself (criterion)
     Micro,
 }
@@ -19,18 +25,15 @@ pub(crate) enum Bench {
 pub(crate) fn bench(bench: &Bench) -> Result<(), Error> {
     setup::prepare()?;
     match bench {
-        Bench::Loop => {
+        Bench::Loop { options } => {
             if !workspace::is_root() {
                 return Err(Error::ByHand {
                     why: "this bench makes network namespaces, for which it needs root. Please run it so:".to_owned(),
                     commands: vec![workspace::as_root("bench loop")],
                 });
             }
-            say("building leadline");
-            run(&mut test::build_leadline())?;
             say("measuring the bare loop and leadline side by side");
-            run(cargo(["run", "--release", "--quiet", "--package", "leadline-benches", "--bin", "loop"])
-                .env("LEADLINE_BIN", workspace::leadline()?))
+            run(cargo(["run", "--release", "--package", "leadline-benches", "--bin", "loop", "--"]).args(options))
         }
         Bench::Micro => {
             say("measuring the parts of the hot path");
