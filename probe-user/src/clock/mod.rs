@@ -10,6 +10,6 @@ mod reading;
 mod source;
 mod state;
 
-pub use reading::{CLOCK_SOURCE_FOLDER, ReadCost, clock_source, measure_read_cost, rfc3339};
+pub use reading::{CLOCK_SOURCE_FOLDER, ReadCost, clock_source, measure_read_cost, utc};
 pub use source::{Clock, ManualClock, TaiClock};
 pub use state::{ClockState, ClockStateError, tai_utc_offset};

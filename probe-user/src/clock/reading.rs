@@ -71,13 +71,13 @@ pub fn clock_source() -> Option<String> {
     Some(text.trim().to_owned())
 }
 
-/// A time in nanoseconds of TAI since 1970 as UTC in the form of RFC 3339, with nine digits of fraction and `Z`, where
-/// TAI is ahead of UTC by `tai_utc_offset` seconds (see [`tai_utc_offset`](super::tai_utc_offset)).
+/// A time in nanoseconds of TAI since 1970 as UTC, where TAI is ahead of it by `tai_utc_offset` seconds (see
+/// [`tai_utc_offset`](super::tai_utc_offset)).
 #[must_use]
-pub fn rfc3339(tai_ns: i64, tai_utc_offset: i32) -> String {
+pub fn utc(tai_ns: i64, tai_utc_offset: i32) -> Timestamp {
     let utc_ns = i128::from(tai_ns) - i128::from(tai_utc_offset) * i128::from(NANOSECONDS);
     match Timestamp::from_nanosecond(utc_ns) {
-        Ok(utc) => format!("{utc:.9}"),
+        Ok(utc) => utc,
         Err(_) => unreachable!("64 bits of nanoseconds reach from 1677 to 2262, which a timestamp can hold"),
     }
 }
@@ -121,14 +121,14 @@ mod tests {
     #[test]
     fn a_time_is_written_in_utc_with_all_its_digits() {
         // `date -u -d @1700000000` gives 2023-11-14 22:13:20.
-        assert_eq!(rfc3339(1_700_000_037_000_000_001, 37), "2023-11-14T22:13:20.000000001Z");
-        assert_eq!(rfc3339(0, 0), "1970-01-01T00:00:00.000000000Z");
-        assert_eq!(rfc3339(-1, 0), "1969-12-31T23:59:59.999999999Z");
+        assert_eq!(format!("{:.9}", utc(1_700_000_037_000_000_001, 37)), "2023-11-14T22:13:20.000000001Z");
+        assert_eq!(format!("{:.9}", utc(0, 0)), "1970-01-01T00:00:00.000000000Z");
+        assert_eq!(format!("{:.9}", utc(-1, 0)), "1969-12-31T23:59:59.999999999Z");
     }
 
     #[test]
     fn the_ends_of_the_range_can_be_written() {
-        assert!(rfc3339(i64::MIN, i32::MAX).starts_with("1609-"));
-        assert!(rfc3339(i64::MAX, i32::MIN).starts_with("2330-"));
+        assert!(format!("{:.9}", utc(i64::MIN, i32::MAX)).starts_with("1609-"));
+        assert!(format!("{:.9}", utc(i64::MAX, i32::MIN)).starts_with("2330-"));
     }
 }

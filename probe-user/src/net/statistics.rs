@@ -80,3 +80,8 @@ pub fn driver_counters(interface: &str) -> Result<BTreeMap<String, u64>, NetErro
         Err(error) => Err(NetError::refused(format!("read the driver's counters of `{interface}`"), error)),
     }
 }
+/// The sum of the driver's counters whose names begin and end so: those of all queues, for instance.
+#[must_use]
+pub fn sum_of(counters: &BTreeMap<String, u64>, prefix: &str, suffix: &str) -> u64 {
+    counters.iter().filter(|(name, _)| name.starts_with(prefix) && name.ends_with(suffix)).map(|(_, count)| count).sum()
+}

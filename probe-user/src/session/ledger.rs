@@ -34,11 +34,7 @@ impl InterfaceReading {
     }
 
     fn driver_sum(&self, prefix: &str, suffix: &str) -> u64 {
-        self.driver
-            .iter()
-            .filter(|(name, _)| name.starts_with(prefix) && name.ends_with(suffix))
-            .map(|(_, count)| *count)
-            .sum()
+        statistics::sum_of(&self.driver, prefix, suffix)
     }
 }
 

@@ -4,7 +4,6 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use probe_metrics::accumulator::StreamConfiguration as MetricsConfiguration;
 use probe_wire::shared::{Counter, PortEntry, Role};
 use probe_wire::timestamp::{ErrorEstimate, TimestampFormat};
@@ -16,7 +15,7 @@ use super::ledger::{InterfaceReading, OwnDrop, own_drops, since};
 use super::prepare::{Prepared, prepare};
 use super::verdict::Uncharged;
 use crate::attach::{AttachOptions, Attachment, Host, Mode, PortGuard, advice_for_sending};
-use crate::clock::{Clock as _, ClockState, TaiClock, clock_source};
+use crate::clock::{Clock as _, ClockState, TaiClock, clock_source, utc};
 use crate::configuration::{self, MeasurementConfiguration, Schedule, Via};
 use crate::engine::{
     self, ClosedInterval, Gauges, IntervalExchange, Preflight, ReflectorKind, Settings, StreamOutcome, StreamPlan,
@@ -325,8 +324,8 @@ impl Session<'_> {
     fn tell(&self, told: &Told<'_>, start_ns: i64, end_ns: i64) -> Report {
         let offset = self.tai_utc_offset();
         let run = Run {
-            start: instant(start_ns, offset),
-            end: instant(end_ns, offset),
+            start: utc(start_ns, offset),
+            end: utc(end_ns, offset),
             tmax_ns: nanoseconds(self.configuration.wait),
             ended_early: told.outcomes.iter().any(|outcome| outcome.ending != engine::Ending::Complete),
             program: Program::this(),
@@ -452,20 +451,14 @@ fn interval_result(closed: &ClosedInterval, tai_utc_offset: i32) -> IntervalResu
     IntervalResult {
         schema: IntervalSchema::default(),
         stream: closed.stream as u32,
-        start: instant(closed.start_ns, tai_utc_offset),
-        end: instant(closed.end_ns, tai_utc_offset),
+        start: utc(closed.start_ns, tai_utc_offset),
+        end: utc(closed.end_ns, tai_utc_offset),
         sent: counts.sent,
         received: counts.received,
         duplicates: counts.duplicates,
         reordered: counts.reordered,
         round_trip: statistics(&closed.metrics.round_trip),
     }
-}
-
-/// A moment of TAI in UTC.
-fn instant(tai_ns: i64, tai_utc_offset: i32) -> Timestamp {
-    let utc_ns = i128::from(tai_ns) - i128::from(tai_utc_offset) * 1_000_000_000;
-    Timestamp::from_nanosecond(utc_ns).unwrap_or_default()
 }
 
 fn nanoseconds(duration: Duration) -> i64 {

@@ -1,7 +1,6 @@
 //! A session-reflector: the program at the driver hook does the work; this side gives it its ports and tells what it
 //! counted.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use probe_wire::shared::{Counter, PortEntry, Role};
@@ -48,8 +47,8 @@ pub fn reflect(
         attachment.add_address(*address)?;
     }
     let ports = register_ports(configuration, &attachment)?;
-    let interface_before = driver_counters(&interface);
-    let read = || counters(&attachment, &interface, &interface_before);
+    let errors_before = transmit_errors(&interface);
+    let read = || counters(&attachment, &interface, errors_before);
 
     runtime()?.block_on(async {
         let listener = match configuration.counters {
@@ -168,72 +167,50 @@ fn description(configuration: &ReflectConfiguration, attachment: &Attachment) ->
     )
 }
 
-/// The driver's counters that tell of replies it did not send.
-fn driver_counters(interface: &Interface) -> u64 {
-    statistics::driver_counters(&interface.name)
-        .unwrap_or_default()
-        .iter()
-        .filter(|(name, _)| name.starts_with("rx_queue_") && name.ends_with("_xdp_tx_errors"))
-        .map(|(_, count)| *count)
-        .sum()
-}
-
+/// The name of the count of [`transmit_errors`].
 const TX_ERRORS: &str = "xdp_tx_errors";
 
-fn counters(
-    attachment: &Attachment,
-    interface: &Interface,
-    interface_before: &u64,
-) -> Result<ReflectorCounters, Failure> {
-    let counted = attachment.counters()?;
-    let of = |counter: Counter| counted.iter().find(|(known, _)| *known == counter).map_or(0, |(_, count)| *count);
-    let answered = of(Counter::REFLECTED) + of(Counter::STATELESS);
+/// Counters of the interface as a whole: what never came as far as a port.
+const AT_LARGE: [Counter; 4] = [Counter::PASSED, Counter::FRAGMENT, Counter::OPTIONS, Counter::MALFORMED];
+
+/// Counters that are not told one by one: the first two are told together, the others are a session-sender's.
+const NOT_TOLD: [Counter; 5] =
+    [Counter::REFLECTED, Counter::STATELESS, Counter::CAPTURED, Counter::NO_SOCKET, Counter::NO_METADATA];
+
+/// Replies that the driver did not send.
+fn transmit_errors(interface: &Interface) -> u64 {
+    let counters = statistics::driver_counters(&interface.name).unwrap_or_default();
+    statistics::sum_of(&counters, "rx_queue_", "_xdp_tx_errors")
+}
+
+fn counters(attachment: &Attachment, interface: &Interface, errors_before: u64) -> Result<ReflectorCounters, Failure> {
+    let own = attachment.counters()?;
+    let shared = attachment.interface_counters()?;
+    let answered = count_of(&own, Counter::REFLECTED) + count_of(&own, Counter::STATELESS);
     let first = ("reflected", "requests answered at the driver hook", answered);
+    let is_at_large = |counter: &Counter| AT_LARGE.contains(counter);
+    let refused = Counter::ALL.iter().filter(|(counter, ..)| !is_at_large(counter) && !NOT_TOLD.contains(counter));
+    let at_large = Counter::ALL.iter().filter(|(counter, ..)| is_at_large(counter));
     let last = (
         TX_ERRORS,
         "replies that the interface could not send (its xdp_tx_errors)",
-        driver_counters(interface).saturating_sub(*interface_before),
+        transmit_errors(interface).saturating_sub(errors_before),
     );
-    let others = Counter::ALL.iter().filter(|(counter, ..)| {
-        !matches!(
-            *counter,
-            Counter::REFLECTED
-                | Counter::STATELESS
-                | Counter::CAPTURED
-                | Counter::NO_SOCKET
-                | Counter::NO_METADATA
-                | Counter::PASSED
-                | Counter::FRAGMENT
-                | Counter::OPTIONS
-                | Counter::MALFORMED
-        )
-    });
-    let others = others.map(|(counter, name, description)| (*name, *description, of(*counter)));
-    let shared = attachment.interface_counters()?;
-    let of_interface =
-        |wished: Counter| shared.iter().find(|(known, _)| *known == wished).map_or(0, |(_, count)| *count);
-    let at_large = Counter::ALL
-        .iter()
-        .filter(|(counter, ..)| {
-            matches!(*counter, Counter::PASSED | Counter::FRAGMENT | Counter::OPTIONS | Counter::MALFORMED)
-        })
-        .map(|(counter, name, description)| (*name, *description, of_interface(*counter)));
-    Ok(ReflectorCounters::new(
-        &interface.name,
-        std::iter::once(first).chain(others).chain(at_large).chain(std::iter::once(last)),
-    ))
+    let told = std::iter::once(first)
+        .chain(refused.map(|(counter, name, description)| (*name, *description, count_of(&own, *counter))))
+        .chain(at_large.map(|(counter, name, description)| (*name, *description, count_of(&shared, *counter))))
+        .chain(std::iter::once(last));
+    Ok(ReflectorCounters::new(&interface.name, told))
+}
+
+fn count_of(counted: &[(Counter, u64)], wished: Counter) -> u64 {
+    counted.iter().find(|(counter, _)| *counter == wished).map_or(0, |(_, count)| *count)
 }
 
 /// The counters for those who read them from afar.
 fn document(attachment: &Attachment, interface: &Interface) -> Result<CounterDocument, Failure> {
-    let counted = attachment.counters()?;
-    let mut counters: BTreeMap<String, u64> = Counter::ALL
-        .iter()
-        .map(|(counter, name, _)| {
-            let count = counted.iter().find(|(known, _)| known == counter).map_or(0, |(_, count)| *count);
-            ((*name).to_owned(), count)
-        })
-        .collect();
-    counters.insert(format!("interface.{TX_ERRORS}"), driver_counters(interface));
-    Ok(CounterDocument::new(counters))
+    let own = attachment.counters()?;
+    let named = Counter::ALL.iter().map(|(counter, name, _)| ((*name).to_owned(), count_of(&own, *counter)));
+    let errors = (format!("interface.{TX_ERRORS}"), transmit_errors(interface));
+    Ok(CounterDocument::new(named.chain(std::iter::once(errors)).collect()))
 }
